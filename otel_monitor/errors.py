@@ -1,0 +1,40 @@
+"""The errors that otel-monitor raises to its user.
+
+OtelMonitorError
+├── ConfigurationError      settings, files, environment: every problem at once
+└── InstrumentationError    a class or function that cannot be instrumented, named by hand
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class OtelMonitorError(Exception):
+    """Root of everything otel-monitor raises to its user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a configuration: where, what, and what to do."""
+
+    path: str
+    message: str
+    origin: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.origin}: {self.path}" if self.origin else self.path
+        return f"{where}: {self.message}"
+
+
+class ConfigurationError(OtelMonitorError):
+    """The configuration has one or more problems; `problems` lists them all."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class InstrumentationError(OtelMonitorError):
+    """A class or function named in a call to `instrument` cannot be instrumented."""

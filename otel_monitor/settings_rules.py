@@ -1,0 +1,131 @@
+"""The nested parts of a configuration: alert rules, operations, failure patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import voluptuous as v
+
+from otel_monitor.settings_values import Value, boolean, choice, json_from, nearest, number, text
+from otel_monitor_processors.alerts.rule import AGGREGATIONS, Comparison, NoData, Rule, Severity
+from otel_monitor_processors.patterns.verdict import Pattern
+
+
+def _fields(fields: Mapping[str, Callable[[Any], Any]], required: tuple[str, ...] = ()) -> Callable[[Any], dict[str, Any]]:
+    """An object with these fields: every problem at once, each under its own path."""
+
+    def check(raw: Any) -> dict[str, Any]:
+        if not isinstance(raw, dict):
+            raise v.Invalid(f"expected an object, got {raw!r}")
+        values: dict[str, Any] = {}
+        errors: list[v.Invalid] = []
+        for key, item in raw.items():
+            if key not in fields:
+                errors.append(v.Invalid(f"unknown key{nearest(str(key), fields)}", path=[key]))
+                continue
+            try:
+                values[key] = fields[key](item)
+            except v.MultipleInvalid as error:
+                errors += [v.Invalid(one.msg, path=[key, *one.path]) for one in error.errors]
+            except v.Invalid as error:
+                errors.append(v.Invalid(error.msg, path=[key, *error.path]))
+        errors += [v.Invalid("required", path=[key]) for key in required if key not in raw]
+        if errors:
+            raise v.MultipleInvalid(errors)
+        return values
+
+    return check
+
+
+def _by_name(check: Callable[[str, Any], Any], key: Callable[[Any], str] = text) -> Callable[[Any], dict[str, Any]]:
+    """An object whose keys are names: every problem at once."""
+
+    def check_all(raw: Any) -> dict[str, Any]:
+        if not isinstance(raw, dict):
+            raise v.Invalid(f"expected an object, got {raw!r}")
+        values: dict[str, Any] = {}
+        errors: list[v.Invalid] = []
+        for name, item in raw.items():
+            try:
+                values[key(name)] = check(name, item)
+            except v.MultipleInvalid as error:
+                errors += [v.Invalid(one.msg, path=[name, *one.path]) for one in error.errors]
+            except v.Invalid as error:
+                errors.append(v.Invalid(error.msg, path=[name, *error.path]))
+        if errors:
+            raise v.MultipleInvalid(errors)
+        return values
+
+    return check_all
+
+
+_labels = _by_name(lambda _name, value: text(value))
+
+_RULE_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "name": text,
+    "metric_name": text,
+    "pattern": choice(*Pattern),
+    "threshold": number(),
+    "comparison": choice(*Comparison),
+    "duration": number(0),
+    "severity": choice(*Severity),
+    "enabled": boolean,
+    "description": text,
+    "labels": _labels,
+    "attributes": _labels,
+    "aggregation": choice(*AGGREGATIONS),
+    "window": number(1),
+    "keep_firing_for": number(0),
+    "resolve_threshold": number(),
+    "staleness": number(0),
+    "on_no_data": choice(*NoData),
+    "min_samples": number(1, whole=True),
+    "min_confidence": number(0, 1),
+}
+
+_SECONDS = ("duration", "window", "keep_firing_for", "staleness")
+_rule_fields = _fields(_RULE_FIELDS)
+
+
+def _rule(name: str, raw: Any) -> Rule:
+    values = _rule_fields(raw)
+    problems = []
+    if values.setdefault("name", name) != name:
+        problems.append(v.Invalid(f"{values['name']!r} differs from the key {name!r}", path=["name"]))
+    if ("metric_name" in values) == ("pattern" in values):
+        problems.append(v.Invalid("a rule has either a metric_name or a pattern", path=["metric_name"]))
+    if "metric_name" in values and "threshold" not in values:
+        problems.append(v.Invalid("required", path=["threshold"]))
+    if problems:
+        raise v.MultipleInvalid(problems)
+    for key in _SECONDS:
+        if key in values:
+            values[f"{key}_s"] = values.pop(key)
+    for key, kind in (("comparison", Comparison), ("severity", Severity), ("on_no_data", NoData), ("pattern", Pattern)):
+        if key in values:
+            values[key] = kind(values[key])
+    for key in ("labels", "attributes"):
+        if key in values:
+            values[key] = tuple(sorted(values[key].items()))
+    return Rule(**values)
+
+
+def _operation(_name: str, raw: Any) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise v.Invalid(f"expected an object, got {raw!r}")
+    return raw
+
+
+_pattern_gates = _fields(
+    {
+        "enabled": boolean,
+        "min_events": number(1, whole=True),
+        "time_window": number(1),
+        "failure_rate_threshold": number(0, 1),
+    }
+)
+
+RULES = Value("object", _by_name(_rule), json_from)
+OPERATIONS = Value("object", _by_name(_operation), json_from)
+PATTERNS = Value("object", _by_name(lambda _name, raw: _pattern_gates(raw), choice(*Pattern)), json_from)

@@ -1,0 +1,1 @@
+"""Rules and the life of the alerts they raise."""

@@ -1,0 +1,107 @@
+"""Rules: when a metric or a failure pattern is worth an alert."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from otel_monitor_processors.patterns.verdict import Pattern
+
+Labels = tuple[tuple[str, str], ...]
+"""Sorted name and value pairs: hashable, and equal when the label sets are."""
+
+AGGREGATIONS = ("last", "rate", "mean", "max", "p50", "p75", "p90", "p95", "p99")
+"""How the points of a window become one value."""
+
+
+class Severity(StrEnum):
+    """How bad an alert is; `number` is the severity number of its log event."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    EMERGENCY = "emergency"
+
+    @property
+    def number(self) -> int:
+        return _SEVERITY_NUMBERS[self]
+
+
+_SEVERITY_NUMBERS = {Severity.INFO: 9, Severity.WARNING: 13, Severity.CRITICAL: 17, Severity.EMERGENCY: 21}
+
+
+class Comparison(StrEnum):
+    """How the value is held against the threshold."""
+
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+    EQUAL = "=="
+    UNEQUAL = "!="
+
+    def holds(self, value: float, threshold: float) -> bool:
+        return _COMPARISONS[self](value, threshold)
+
+
+_COMPARISONS: dict[Comparison, Callable[[float, float], bool]] = {
+    Comparison.ABOVE: operator.gt,
+    Comparison.AT_LEAST: operator.ge,
+    Comparison.BELOW: operator.lt,
+    Comparison.AT_MOST: operator.le,
+    Comparison.EQUAL: operator.eq,
+    Comparison.UNEQUAL: operator.ne,
+}
+
+
+class NoData(StrEnum):
+    """What becomes of an alert whose series has no value any more."""
+
+    KEEP = "keep"
+    RESOLVE = "resolve"
+    FIRE = "fire"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule, over a metric (`metric_name`) or over a failure pattern (`pattern`).
+
+    `metric_name` is a built-in name (see `measures.BUILT_IN`) or the name of any OpenTelemetry metric, whose
+    points `attributes` selects and `aggregation` reduces over `window_s`. The condition must hold for
+    `duration_s` before the alert fires. For a pattern, `attributes` selects by the verdict's scope.
+    """
+
+    name: str
+    metric_name: str | None = None
+    pattern: Pattern | None = None
+    threshold: float = 0.0
+    comparison: Comparison = Comparison.ABOVE
+    duration_s: float = 0.0
+    severity: Severity = Severity.WARNING
+    enabled: bool = True
+    description: str = ""
+    labels: Labels = ()
+    attributes: Labels = ()
+    aggregation: str | None = None
+    window_s: float = 60.0
+    keep_firing_for_s: float = 0.0
+    resolve_threshold: float | None = None
+    staleness_s: float = 300.0
+    on_no_data: NoData = NoData.RESOLVE
+    min_samples: int = 1
+    min_confidence: float = 0.5
+
+    @property
+    def limit(self) -> float:
+        """What a value is held against: the threshold, for a pattern the least confidence."""
+        return self.threshold if self.pattern is None else self.min_confidence
+
+    def breached(self, value: float, *, firing: bool) -> bool:
+        """Whether `value` violates the rule. A firing alert stays so until it is past `resolve_threshold`."""
+        if self.pattern is not None:
+            return value >= self.min_confidence
+        if firing and self.resolve_threshold is not None:
+            return self.comparison.holds(value, self.resolve_threshold)
+        return self.comparison.holds(value, self.threshold)

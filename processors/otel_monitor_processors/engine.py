@@ -1,0 +1,343 @@
+"""The engine: one keyed state of one monitored system. Observations go in, transitions come out.
+
+It has no clock, thread, I/O or randomness of its own. The application drives it from its monotonic clock,
+a monitor from arrival with a watermark, a replay from the file's own time: the same input gives the same
+transitions and the same alert ids.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
+from otel_monitor_processors.alerts.book import AlertBook
+from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
+from otel_monitor_processors.alerts.lifecycle import Sample
+from otel_monitor_processors.alerts.rule import Rule
+from otel_monitor_processors.measures import Measures, series_labels
+from otel_monitor_processors.observation import Observation, Operation, Outcome, TraceRef
+from otel_monitor_processors.observation_codec import dump_observation, load_observation
+from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
+from otel_monitor_processors.patterns.verdict import Detector, Verdict, VerdictState
+
+DUMP_VERSION = 1
+EVALUATION_INTERVAL_S = 1.0
+_IMMEDIATE_INTERVAL_S = 0.1
+_MAX_OFFENCES = 1_000
+_MAX_STEPS = 600
+_PER_CALL = ("response_time", "error_rate")
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictTransition:
+    """A verdict has opened, changed or closed."""
+
+    at: float
+    verdict: Verdict
+
+
+Transition = AlertTransition | VerdictTransition
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """A span that is evidence for an active alert: the exporting processor marks it."""
+
+    trace: TraceRef
+    alert: Alert
+
+
+class Engine:
+    """Turns observations into verdicts and alerts.
+
+    Args:
+        rules: what raises alerts; the default rules when None.
+        detectors: what recognises patterns; all that there are when None.
+        evaluation_interval_s: event time between two evaluations of all rules.
+        allowed_lateness_s: how far behind the newest event time an observation may be. With 0 (an application
+            observing itself) observations are taken as they come; otherwise they are put in order first, and
+            later ones are counted in `late`, not used.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule] | None = None,
+        detectors: Sequence[Detector] | None = None,
+        *,
+        evaluation_interval_s: float = EVALUATION_INTERVAL_S,
+        allowed_lateness_s: float = 0.0,
+    ) -> None:
+        self.rules = tuple(default_rules(Thresholds()) if rules is None else rules)
+        self.detectors: tuple[Detector, ...] = (HeartbeatDegradation(),) if detectors is None else tuple(detectors)
+        self.late = 0
+        self.malformed = 0
+        self._interval_s = evaluation_interval_s
+        self._lateness_s = allowed_lateness_s
+        self._measures = Measures(self.rules)
+        self._book = AlertBook()
+        self._open: dict[tuple[str, str], Verdict] = {}
+        self._offences: list[Offence] = []
+        self._buffer: list[tuple[float, str, str, Observation]] = []
+        self._newest = -math.inf
+        self._evaluated = -math.inf
+        self._immediate: dict[tuple[str, str, str], float] = {}
+        self._per_call_rules = [rule for rule in self.rules if rule.metric_name in _PER_CALL]
+
+    # -- input ------------------------------------------------------------------------------------------
+
+    def observe(self, observations: Iterable[Observation]) -> list[Transition]:
+        """Take in observations; what changed because of them."""
+        transitions: list[Transition] = []
+        if self._lateness_s <= 0:
+            for observation in observations:
+                if self._valid(observation):
+                    self._newest = max(self._newest, observation.at)
+                    self._take(observation, transitions)
+            return transitions
+        for observation in observations:
+            if not self._valid(observation):
+                continue
+            if observation.at < self._newest - self._lateness_s:
+                self.late += 1
+                continue
+            self._newest = max(self._newest, observation.at)
+            heapq.heappush(self._buffer, _entry(observation))
+        self._release(self._newest - self._lateness_s, transitions)
+        return transitions
+
+    def advance(self, now: float) -> list[Transition]:
+        """Time has passed without data up to `now`."""
+        transitions: list[Transition] = []
+        self._newest = max(self._newest, now)
+        watermark = now - self._lateness_s
+        self._release(watermark, transitions)
+        self._catch_up(watermark, transitions)
+        return transitions
+
+    def next_deadline(self) -> float | None:
+        """When `advance` may have news although nothing is observed; None: never."""
+        live = self._measures.live or len(self._book) or self._open or self._buffer
+        if not live or self._evaluated == -math.inf:
+            return None
+        return self._evaluated + self._interval_s + self._lateness_s
+
+    def pause(self, gap_s: float) -> None:
+        """Whoever drives the engine stood still for `gap_s` seconds (a stopped process, a suspended machine)."""
+        for detector in self.detectors:
+            detector.pause(gap_s)
+
+    # -- what there is ----------------------------------------------------------------------------------
+
+    def alerts(self) -> list[Alert]:
+        """Every pending and firing alert."""
+        return self._book.active()
+
+    def open_verdicts(self) -> list[Verdict]:
+        return list(self._open.values())
+
+    def take_offences(self) -> list[Offence]:
+        """The spans found to be evidence for active alerts since the last call."""
+        offences, self._offences = self._offences, []
+        return offences
+
+    @property
+    def dropped(self) -> int:
+        """How much state was let go for want of room."""
+        return self._measures.dropped + self._book.dropped + sum(detector.dropped for detector in self.detectors)
+
+    # -- steps ------------------------------------------------------------------------------------------
+
+    def _valid(self, observation: Observation) -> bool:
+        duration_s = getattr(observation, "duration_s", 0.0)
+        if math.isfinite(observation.at) and math.isfinite(duration_s) and duration_s >= 0.0:
+            return True
+        self.malformed += 1
+        return False
+
+    def _release(self, watermark: float, transitions: list[Transition]) -> None:
+        while self._buffer and self._buffer[0][0] <= watermark:
+            self._take(heapq.heappop(self._buffer)[3], transitions)
+
+    def _take(self, observation: Observation, transitions: list[Transition]) -> None:
+        self._catch_up(observation.at, transitions)
+        self._measures.observe(observation)
+        news = False
+        for detector in self.detectors:
+            news |= detector.observe(observation)
+        if news:
+            self._judge(observation.at, transitions)
+        if type(observation) is Operation:
+            self._offends(observation, transitions)
+
+    def _catch_up(self, now: float, transitions: list[Transition]) -> None:
+        """Evaluate at every grid point up to `now`; a long stretch without anything is not walked through."""
+        if self._evaluated == -math.inf:
+            self._evaluated = math.floor(now / self._interval_s) * self._interval_s
+            return
+        steps = 0
+        while self._evaluated + self._interval_s <= now:
+            steps += 1
+            if steps > _MAX_STEPS or self.next_deadline() is None:
+                self._evaluated = math.floor(now / self._interval_s) * self._interval_s
+                self._evaluate(self._evaluated, transitions)
+                return
+            self._evaluated += self._interval_s
+            self._evaluate(self._evaluated, transitions)
+
+    def _evaluate(self, at: float, transitions: list[Transition]) -> None:
+        self._judge(at, transitions)
+        for rule in self.rules:
+            if rule.pattern is None:
+                transitions += self._book.evaluate(rule, self._measures.samples(rule, at), at)
+        self._measures.forget_idle(at)
+        self._immediate.clear()
+
+    def _judge(self, at: float, transitions: list[Transition]) -> None:
+        changed = False
+        for detector in self.detectors:
+            for verdict in detector.verdicts(at):
+                changed = True
+                transitions.append(VerdictTransition(at, verdict))
+                key = (verdict.pattern, verdict.scope)
+                if verdict.state is VerdictState.CLOSED:
+                    self._open.pop(key, None)
+                else:
+                    self._open[key] = verdict
+                    if verdict.state is VerdictState.UPDATED:
+                        self._update(verdict, at, transitions)
+        if changed or self._open or len(self._book):
+            for rule in self.rules:
+                if rule.pattern is not None:
+                    transitions += self._book.evaluate(rule, self._verdict_samples(rule), at)
+
+    def _verdict_samples(self, rule: Rule) -> list[Sample]:
+        scope = dict(rule.attributes).get("scope")
+        verdicts = [v for v in self._open.values() if v.pattern is rule.pattern and scope in (None, v.scope)]
+        return [_sample_of(verdict, scoped=scope is None) for verdict in verdicts]
+
+    def _update(self, verdict: Verdict, at: float, transitions: list[Transition]) -> None:
+        """A verdict that has changed under a firing alert is news to whoever reads the alert."""
+        for rule in self.rules:
+            if rule.pattern is not verdict.pattern or dict(rule.attributes).get("scope") not in (None, verdict.scope):
+                continue
+            sample = _sample_of(verdict, scoped="scope" not in dict(rule.attributes))
+            alert = self._book.of(rule.name, sample.labels)
+            if alert is not None and alert.state is State.FIRING:
+                transitions += self._book.evaluate_one(rule, sample, at)
+                fresh = self._book.of(rule.name, sample.labels)
+                if fresh is not None:
+                    transitions.append(AlertTransition(at, fresh, State.FIRING, "the sources concerned have changed"))
+
+    def _offends(self, operation: Operation, transitions: list[Transition]) -> None:
+        """A failed or slow call is judged at once, so that its own span can still be marked."""
+        violated = [rule for rule in self._per_call_rules if _violates(rule, operation)]
+        if not violated:
+            return
+        key = (operation.service, operation.source, operation.name)
+        if operation.at - self._immediate.get(key, -math.inf) >= _IMMEDIATE_INTERVAL_S:
+            self._judge_series(key, operation.at, transitions)
+        if operation.trace is None:
+            return
+        labels = series_labels(operation.service, operation.source, operation=operation.name)
+        for rule in violated:
+            alert = self._book.of(rule.name, labels)
+            if alert is not None and len(self._offences) < _MAX_OFFENCES:
+                self._offences.append(Offence(operation.trace, alert))
+
+    def _judge_series(self, key: tuple[str, str, str], at: float, transitions: list[Transition]) -> None:
+        self._immediate[key] = at
+        for rule in self._per_call_rules:
+            sample = self._measures.operation_sample(rule, key, at)
+            if sample is not None:
+                transitions += self._book.evaluate_one(rule, sample, at)
+
+    # -- state ------------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Forget everything but the rules: in a forked child, the parent's fleet is not its own."""
+        for detector in self.detectors:
+            detector.reset()
+        self.late = self.malformed = 0
+        self._measures = Measures(self.rules)
+        self._book = AlertBook()
+        self._open.clear()
+        self._offences.clear()
+        self._buffer.clear()
+        self._immediate.clear()
+        self._newest = self._evaluated = -math.inf
+
+    def dump(self) -> bytes:
+        """The whole state, versioned: an engine with the same rules that loads it continues identically."""
+        state = {
+            "version": DUMP_VERSION,
+            "late": self.late,
+            "malformed": self.malformed,
+            "newest": _finite(self._newest),
+            "evaluated": _finite(self._evaluated),
+            "measures": self._measures.dump(),
+            "alerts": self._book.dump(),
+            "detectors": {detector.pattern: detector.dump() for detector in self.detectors},
+            "verdicts": [verdict.dump() for verdict in self._open.values()],
+            "buffer": [dump_observation(entry[3]) for entry in sorted(self._buffer, key=lambda entry: entry[:3])],
+            "immediate": [[list(key), at] for key, at in self._immediate.items()],
+        }
+        return json.dumps(state, separators=(",", ":")).encode()
+
+    def load(self, data: bytes) -> None:
+        """Take up a state that `dump` has given.
+
+        Raises:
+            ValueError: it is not a dump, or one of another version.
+        """
+        state = json.loads(data)
+        if not isinstance(state, dict) or state.get("version") != DUMP_VERSION:
+            raise ValueError(f"not an engine state of version {DUMP_VERSION}; start with an empty one")
+        self.reset()
+        self.late, self.malformed = state["late"], state["malformed"]
+        self._newest = -math.inf if state["newest"] is None else state["newest"]
+        self._evaluated = -math.inf if state["evaluated"] is None else state["evaluated"]
+        self._measures.load(state["measures"])
+        self._book.load(state["alerts"])
+        for detector in self.detectors:
+            detector.load(state["detectors"][detector.pattern])
+        for item in state["verdicts"]:
+            verdict = Verdict.load(item)
+            self._open[verdict.pattern, verdict.scope] = verdict
+        for item in state["buffer"]:
+            observation = load_observation(item)
+            heapq.heappush(self._buffer, _entry(observation))
+        self._immediate = {(key[0], key[1], key[2]): at for key, at in state["immediate"]}
+
+
+def _entry(observation: Observation) -> tuple[float, str, str, Observation]:
+    """Sorts by event time, then by content: the order of arrival must not matter."""
+    return observation.at, type(observation).__name__, repr(observation), observation
+
+
+def _finite(at: float) -> float | None:
+    return at if math.isfinite(at) else None
+
+
+def _violates(rule: Rule, operation: Operation) -> bool:
+    if rule.metric_name == "error_rate":
+        return operation.outcome is Outcome.FAILED
+    return rule.comparison.holds(operation.duration_s * 1e3, rule.threshold)
+
+
+def _sample_of(verdict: Verdict, *, scoped: bool) -> Sample:
+    labels = [("pattern", str(verdict.pattern))]
+    if scoped:
+        labels.append(("scope", verdict.scope))
+    return Sample(
+        tuple(labels),
+        verdict.confidence,
+        summary=verdict.summary,
+        traces=verdict.traces,
+        pattern=str(verdict.pattern),
+        confidence=verdict.confidence,
+        evidence={"sources": list(verdict.sources), **verdict.evidence},
+    )

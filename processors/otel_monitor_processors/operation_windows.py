@@ -1,0 +1,183 @@
+"""Sliding windows over operations: durations, failures, rates and exemplar traces, per source and operation."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_monitor_processors.alerts.alert import MAX_TRACES
+from otel_monitor_processors.observation import Operation, Outcome, TraceRef
+from otel_monitor_processors.statistics import LogSketch
+
+_BUCKETS_PER_WINDOW = 12
+_MAX_BUCKETS = 720
+Key = tuple[str, str, str]
+"""Service, source, operation."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What happened within one stretch of time."""
+
+    index: int
+    count: int = 0
+    failed: int = 0
+    total_s: float = 0.0
+    longest_s: float = 0.0
+    slowest: TraceRef | None = None
+    failures: list[TraceRef] = field(default_factory=list)
+    durations: LogSketch = field(default_factory=LogSketch)
+
+    def add(self, operation: Operation) -> None:
+        self.count += 1
+        duration_s = operation.duration_s
+        self.total_s += duration_s
+        self.durations.add(duration_s)
+        if duration_s >= self.longest_s:
+            self.longest_s = duration_s
+            self.slowest = operation.trace
+        if operation.outcome is Outcome.FAILED:
+            self.failed += 1
+            if operation.trace is not None and len(self.failures) < MAX_TRACES:
+                self.failures.append(operation.trace)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a window holds: how many operations, how many of them failed, their durations and exemplars."""
+
+    count: int
+    failed: int
+    total_s: float
+    longest_s: float
+    durations: LogSketch
+    slowest: tuple[TraceRef, ...]
+    failures: tuple[TraceRef, ...]
+
+
+class OperationWindows:
+    """One ring of buckets per series; at most `max_series` of them, the longest idle one leaves first."""
+
+    def __init__(self, shortest_window_s: float, longest_window_s: float, max_series: int) -> None:
+        self._width_s = max(shortest_window_s / _BUCKETS_PER_WINDOW, longest_window_s / _MAX_BUCKETS)
+        self._horizon_s = longest_window_s
+        self._max_series = max_series
+        self._rings: OrderedDict[Key, deque[Bucket]] = OrderedDict()
+        self.dropped = 0
+
+    def add(self, operation: Operation) -> None:
+        """Count an operation; a cancelled one says nothing."""
+        if operation.outcome is Outcome.CANCELLED:
+            return
+        key = (operation.service, operation.source, operation.name)
+        ring = self._rings.get(key)
+        if ring is None:
+            ring = self._new_ring(key)
+        index = int(operation.at // self._width_s)
+        bucket = ring[-1] if ring else None
+        if bucket is None or index > bucket.index:
+            bucket = Bucket(index)
+            ring.append(bucket)
+            self._rings.move_to_end(key)
+            self._expire(ring, operation.at)
+        elif index < bucket.index:
+            bucket = self._earlier(ring, index)
+        bucket.add(operation)
+
+    def _new_ring(self, key: Key) -> deque[Bucket]:
+        if len(self._rings) >= self._max_series:
+            self._rings.popitem(last=False)
+            self.dropped += 1
+        ring: deque[Bucket] = deque()
+        self._rings[key] = ring
+        return ring
+
+    def _earlier(self, ring: deque[Bucket], index: int) -> Bucket:
+        for position in range(len(ring) - 1, -1, -1):
+            if ring[position].index == index:
+                return ring[position]
+            if ring[position].index < index:
+                bucket = Bucket(index)
+                ring.insert(position + 1, bucket)
+                return bucket
+        bucket = Bucket(index)
+        ring.appendleft(bucket)
+        return bucket
+
+    def _expire(self, ring: deque[Bucket], now: float) -> None:
+        oldest = int((now - self._horizon_s) // self._width_s)
+        while ring and ring[0].index <= oldest:
+            ring.popleft()
+
+    def forget_idle(self, now: float) -> None:
+        """Let go of every series whose last operation is past the longest window."""
+        oldest = int((now - self._horizon_s) // self._width_s)
+        while self._rings:
+            key, ring = next(iter(self._rings.items()))
+            if ring and ring[-1].index > oldest:
+                return
+            del self._rings[key]
+
+    def keys(self) -> list[Key]:
+        return list(self._rings)
+
+    def summary(self, key: Key, now: float, window_s: float) -> Summary | None:
+        """What the last `window_s` seconds hold of one series, None when they are empty."""
+        buckets = list(self._buckets(key, now, window_s))
+        if not buckets:
+            return None
+        durations = LogSketch()
+        for bucket in buckets:
+            durations.merge(bucket.durations)
+        slowest = sorted((b for b in buckets if b.slowest is not None), key=lambda b: -b.longest_s)[:MAX_TRACES]
+        failures = [trace for bucket in reversed(buckets) for trace in bucket.failures]
+        return Summary(
+            count=sum(b.count for b in buckets),
+            failed=sum(b.failed for b in buckets),
+            total_s=sum(b.total_s for b in buckets),
+            longest_s=max(b.longest_s for b in buckets),
+            durations=durations,
+            slowest=tuple(b.slowest for b in slowest if b.slowest is not None),
+            failures=tuple(failures[:MAX_TRACES]),
+        )
+
+    def _buckets(self, key: Key, now: float, window_s: float) -> Iterator[Bucket]:
+        oldest = math.floor((now - window_s) / self._width_s)
+        newest = int(now // self._width_s)
+        for bucket in self._rings.get(key, ()):
+            if oldest < bucket.index <= newest:
+                yield bucket
+
+    def __len__(self) -> int:
+        return len(self._rings)
+
+    def dump(self) -> list[Any]:
+        return [[list(key), [_dump_bucket(bucket) for bucket in ring]] for key, ring in self._rings.items()]
+
+    def load(self, state: list[Any]) -> None:
+        self._rings = OrderedDict((tuple(key), deque(_load_bucket(item) for item in ring)) for key, ring in state)
+
+
+def _dump_bucket(bucket: Bucket) -> list[Any]:
+    return [
+        bucket.index,
+        bucket.count,
+        bucket.failed,
+        bucket.total_s,
+        bucket.longest_s,
+        list(bucket.slowest) if bucket.slowest is not None else None,
+        [list(trace) for trace in bucket.failures],
+        sorted(bucket.durations.buckets.items()),
+    ]
+
+
+def _load_bucket(state: list[Any]) -> Bucket:
+    durations = LogSketch()
+    durations.buckets = {int(index): int(count) for index, count in state[7]}
+    durations.count = sum(durations.buckets.values())
+    slowest = TraceRef(*state[5]) if state[5] is not None else None
+    failures = [TraceRef(*trace) for trace in state[6]]
+    return Bucket(state[0], state[1], state[2], state[3], state[4], slowest, failures, durations)

@@ -1,0 +1,1 @@
+"""Failure patterns: one module each, and what they share."""

@@ -1,0 +1,298 @@
+"""Heartbeat degradation: workers whose heartbeats come late, come irregularly, or have stopped.
+
+Two scopes: `late` for degraded rhythms, `lost` for workers that are silent beyond doubt or were given up by
+their orchestrator. When the workers of one observer are silent together, the observer is the likelier
+culprit: it is blamed for lateness, and a loss is held back for a while.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from otel_monitor_processors.observation import Change, Heartbeat, Membership, Observation, TraceRef
+from otel_monitor_processors.patterns.heartbeats import PHI_LOST, Condition, Rhythm
+from otel_monitor_processors.patterns.verdict import Gates, Pattern, Verdict, VerdictState
+from otel_monitor_processors.statistics import confidence_bound
+
+_MAX_WORKERS = 10_000
+_MIN_SILENCE_S = 1.0
+_TOGETHER_SHARE = 0.4
+_TOGETHER_MIN = 3
+_STALL_PATIENCE = 3.0
+_CLOSE_AFTER_S = 5.0
+_FORGET_AFTER_S = 900.0
+_GIVEN_UP_CONFIDENCE = 0.9
+_MAX_NAMED = 20
+_LN10 = 2.302585092994046
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The verdict that is open in a scope, and since when its cause is gone."""
+
+    verdict: Verdict | None = None
+    clear_since: float | None = None
+
+
+class HeartbeatDegradation:
+    """Detects late, irregular and lost workers from the heartbeats that their observer receives."""
+
+    pattern = Pattern.HEARTBEAT_DEGRADATION
+
+    def __init__(self, gates: Gates | None = None, memory: int = 100) -> None:
+        self.gates = gates or Gates()
+        self.dropped = 0
+        self._memory = memory
+        self._workers: OrderedDict[str, Rhythm] = OrderedDict()
+        self._degraded: dict[str, Rhythm] = {}
+        self._lost: dict[str, Rhythm] = {}
+        self._scopes = {"late": _Scope(), "lost": _Scope()}
+
+    def observe(self, observation: Observation) -> bool:
+        """Heartbeats as their receiver saw them, and changes of membership; anything else is passed over."""
+        if type(observation) is Heartbeat:
+            if observation.source == observation.observer or not observation.ok:
+                return False
+            return self._beat(observation.source, observation.observer, observation.at)
+        if type(observation) is Membership and observation.source != observation.observer:
+            return self._member(observation)
+        return False
+
+    def _beat(self, worker: str, observer: str, at: float) -> bool:
+        rhythm = self._workers.get(worker)
+        if rhythm is None:
+            self._add(worker, observer, at)
+            return False
+        was = rhythm.condition
+        rhythm.observer = observer
+        rhythm.beat(at, self.gates.min_events)
+        self._workers.move_to_end(worker)
+        return self._sort(worker, rhythm) is not was
+
+    def _add(self, worker: str, observer: str, at: float) -> Rhythm:
+        if len(self._workers) >= _MAX_WORKERS:
+            oldest, _ = self._workers.popitem(last=False)
+            self._forget(oldest)
+            self.dropped += 1
+        rhythm = Rhythm(observer, at, self._memory)
+        self._workers[worker] = rhythm
+        return rhythm
+
+    def _member(self, membership: Membership) -> bool:
+        worker = membership.source
+        if membership.change is Change.LEFT:
+            self._workers.pop(worker, None)
+            return self._forget(worker)
+        rhythm = self._workers.get(worker)
+        if rhythm is None:
+            rhythm = self._add(worker, membership.observer, membership.at)
+        if membership.change is Change.JOINED:
+            rhythm.restart(membership.at)
+            self._workers.move_to_end(worker)
+        else:
+            rhythm.trace = membership.trace
+            if rhythm.lost_at is None:
+                rhythm.lost_at = membership.at
+                rhythm.lost_reason = "given up by its orchestrator"
+        self._sort(worker, rhythm)
+        return True
+
+    def _sort(self, worker: str, rhythm: Rhythm) -> Condition:
+        condition = rhythm.condition
+        if condition is Condition.LOST:
+            self._lost[worker] = rhythm
+            self._degraded.pop(worker, None)
+        else:
+            self._lost.pop(worker, None)
+            if condition is Condition.REGULAR:
+                self._degraded.pop(worker, None)
+            else:
+                self._degraded[worker] = rhythm
+        return condition
+
+    def _forget(self, worker: str) -> bool:
+        known = worker in self._lost or worker in self._degraded
+        self._lost.pop(worker, None)
+        self._degraded.pop(worker, None)
+        return known
+
+    def pause(self, gap_s: float) -> None:
+        """Nobody was there to receive: every silence is shorter by the pause."""
+        for rhythm in self._workers.values():
+            rhythm.last += gap_s
+
+    def verdicts(self, now: float) -> Iterable[Verdict]:
+        """Judge the silences at `now`, then say what has opened, changed or closed."""
+        if not self.gates.enabled:
+            return
+        self._judge_silence(now)
+        yield from self._report("lost", self._lost, now)
+        yield from self._report("late", self._degraded, now)
+
+    def _judge_silence(self, now: float) -> None:
+        for worker, rhythm in list(self._overdue(now)):
+            if rhythm.lost_at is not None:
+                if now - rhythm.lost_at > _FORGET_AFTER_S:
+                    del self._workers[worker]
+                    self._forget(worker)
+                continue
+            if rhythm.beats < self.gates.min_events or rhythm.phi(now) < PHI_LOST:
+                continue
+            patience_s = _STALL_PATIENCE * rhythm.allowed_silence_s()
+            if self._observer_stalled(rhythm, now) and now - rhythm.last < patience_s + rhythm.allowed_silence_s():
+                continue
+            rhythm.lost_at = now
+            rhythm.lost_reason = "silent"
+            self._sort(worker, rhythm)
+
+    def _overdue(self, now: float) -> Iterator[tuple[str, Rhythm]]:
+        for worker, rhythm in self._workers.items():
+            if rhythm.lost_at is None and now - rhythm.last < _MIN_SILENCE_S:
+                return  # in the order of the last heartbeats: all that follow are younger
+            yield worker, rhythm
+
+    def _observer_stalled(self, rhythm: Rhythm, now: float) -> bool:
+        """Whether every other worker of the same observer is silent as well."""
+        others = 0
+        for other in reversed(self._workers.values()):
+            if other is rhythm or other.observer != rhythm.observer or other.lost_at is not None:
+                continue
+            others += 1
+            if now - other.last <= other.allowed_silence_s():
+                return False
+        return others > 0
+
+    def _report(self, name: str, affected: dict[str, Rhythm], now: float) -> Iterator[Verdict]:
+        scope = self._scopes[name]
+        enough = len(affected) >= max(1.0, self.gates.failure_rate_threshold * len(self._workers))
+        if affected and enough:
+            scope.clear_since = None
+            draft = self._lost_verdict(now) if name == "lost" else self._late_verdict(now)
+            if scope.verdict is None:
+                scope.verdict = draft
+                yield draft
+            elif draft.sources != scope.verdict.sources:
+                scope.verdict = replace(draft, state=VerdictState.UPDATED, opened_at=scope.verdict.opened_at)
+                yield scope.verdict
+        elif scope.verdict is not None:
+            if scope.clear_since is None:
+                scope.clear_since = now
+            if now - scope.clear_since >= _CLOSE_AFTER_S:
+                closed = replace(scope.verdict, state=VerdictState.CLOSED, at=now, summary="heartbeats are regular again")
+                scope.verdict = None
+                scope.clear_since = None
+                yield closed
+
+    def _lost_verdict(self, now: float) -> Verdict:
+        workers = sorted(self._lost)
+        parts = [_describe_lost(worker, self._lost[worker]) for worker in workers[:_MAX_NAMED]]
+        confidence = max(_loss_confidence(rhythm) for rhythm in self._lost.values())
+        evidence = {
+            "workers": len(self._workers),
+            "lost": {worker: _numbers(self._lost[worker], now) for worker in workers[:_MAX_NAMED]},
+        }
+        traces = tuple(rhythm.trace for rhythm in self._lost.values() if rhythm.trace is not None)[:5]
+        what = f"{len(workers)} of {len(self._workers)} workers lost: {', '.join(parts)}"
+        return self._verdict("lost", now, confidence, tuple(workers), what, evidence, traces)
+
+    def _late_verdict(self, now: float) -> Verdict:
+        workers = sorted(self._degraded)
+        together = len(workers) >= max(_TOGETHER_MIN, _TOGETHER_SHARE * len(self._workers))
+        observers = {rhythm.observer for rhythm in self._degraded.values()}
+        sources = tuple(sorted(observers)) if together else tuple(workers)
+        parts = [_describe_late(worker, self._degraded[worker]) for worker in workers[:_MAX_NAMED]]
+        what = f"heartbeats of {len(workers)} of {len(self._workers)} workers degraded: {', '.join(parts)}"
+        if together:
+            what += f"; so many together point to their observer {', '.join(sources)} or the network before it"
+        evidence = {
+            "workers": len(self._workers),
+            "together": together,
+            "late": {worker: _numbers(self._degraded[worker], now) for worker in workers[:_MAX_NAMED]},
+        }
+        score = max(max(rhythm.late, rhythm.irregular) for rhythm in self._degraded.values())
+        return self._verdict("late", now, confidence_bound(-score / _LN10), sources, what, evidence, ())
+
+    def _verdict(
+        self,
+        scope: str,
+        now: float,
+        confidence: float,
+        sources: tuple[str, ...],
+        summary: str,
+        evidence: dict[str, Any],
+        traces: tuple[TraceRef, ...],
+    ) -> Verdict:
+        return Verdict(
+            pattern=self.pattern,
+            scope=scope,
+            state=VerdictState.OPENED,
+            at=now,
+            opened_at=now,
+            confidence=confidence,
+            sources=sources,
+            summary=summary,
+            window_s=self.gates.time_window_s,
+            evidence=evidence,
+            traces=traces,
+        )
+
+    def reset(self) -> None:
+        self._workers.clear()
+        self._lost.clear()
+        self._degraded.clear()
+        self._scopes = {"late": _Scope(), "lost": _Scope()}
+        self.dropped = 0
+
+    def dump(self) -> dict[str, Any]:
+        return {
+            "dropped": self.dropped,
+            "workers": {worker: rhythm.dump() for worker, rhythm in self._workers.items()},
+            "scopes": {
+                name: [scope.verdict.dump() if scope.verdict is not None else None, scope.clear_since]
+                for name, scope in self._scopes.items()
+            },
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.reset()
+        self.dropped = state["dropped"]
+        for worker, item in state["workers"].items():
+            rhythm = self._workers[worker] = Rhythm.load(item)
+            self._sort(worker, rhythm)
+        for name, (verdict, clear_since) in state["scopes"].items():
+            self._scopes[name] = _Scope(Verdict.load(verdict) if verdict is not None else None, clear_since)
+
+
+def _loss_confidence(rhythm: Rhythm) -> float:
+    if rhythm.lost_at is None:
+        return 0.0
+    silent = confidence_bound(-rhythm.phi(rhythm.lost_at)) if rhythm.beats else 0.5
+    if rhythm.lost_reason == "silent":
+        return silent
+    return max(_GIVEN_UP_CONFIDENCE, silent)
+
+
+def _numbers(rhythm: Rhythm, now: float) -> dict[str, Any]:
+    return {
+        "interval_s": round(rhythm.baseline.mean, 4),
+        "deviation_s": round(rhythm.baseline.deviation, 4),
+        "silence_s": round(now - rhythm.last, 3),
+        "late_cusum": round(rhythm.late, 2),
+        "irregular_cusum": round(rhythm.irregular, 2),
+        "reason": rhythm.lost_reason,
+    }
+
+
+def _describe_lost(worker: str, rhythm: Rhythm) -> str:
+    silence = (rhythm.lost_at if rhythm.lost_at is not None else rhythm.last) - rhythm.last
+    if not rhythm.beats:
+        return f"{worker} ({rhythm.lost_reason})"
+    return f"{worker} ({rhythm.lost_reason}, no heartbeat for {silence:.1f} s, expected every {rhythm.baseline.mean:.2g} s)"
+
+
+def _describe_late(worker: str, rhythm: Rhythm) -> str:
+    recent = rhythm.recent
+    return f"{worker} (every {recent.mean:.2g} ± {recent.deviation:.2g} s, was {rhythm.baseline.mean:.2g} ± {rhythm.baseline.deviation:.2g} s)"
