@@ -17,6 +17,7 @@ from typing import Any, cast
 import voluptuous as v
 
 from otel_monitor.errors import ConfigurationError, Problem
+from otel_monitor.settings_rules import OPERATIONS, PATTERNS, RULES
 from otel_monitor.settings_values import (
     FLAG,
     HOST,
@@ -30,7 +31,6 @@ from otel_monitor.settings_values import (
     nearest,
     problems_of,
 )
-from otel_monitor.settings_rules import OPERATIONS, PATTERNS, RULES
 from otel_monitor_processors.alerts.rule import Rule
 
 PREFIX = "OTEL_MONITOR_"
@@ -50,25 +50,47 @@ class Settings:
 
     enabled: bool = _setting(FLAG, True, "Whether otel-monitor does anything at all.")
 
-    orchestrators: tuple[str, ...] = _setting(NAMES, (), "Classes of orchestrators, as `package.module:Class` or `package.module:*`.")
-    workers: tuple[str, ...] = _setting(NAMES, (), "Classes of workers, as `package.module:Class` or `package.module:*`.")
-    operations: Mapping[str, Mapping[str, Any]] = _setting(OPERATIONS, {}, "Roles, ids and names of single methods, where their names do not tell.")
-    inject_carriers: bool = _setting(FLAG, True, "Whether an `assign` call writes W3C trace headers into its argument named `headers` or `carrier`.")
-    record_heartbeats: bool = _setting(FLAG, False, "Whether every heartbeat becomes a log event `orchestrator.worker.heartbeat`.")
+    orchestrators: tuple[str, ...] = _setting(
+        NAMES, (), "Classes of orchestrators, as `package.module:Class` or `package.module:*`."
+    )
+    workers: tuple[str, ...] = _setting(
+        NAMES, (), "Classes of workers, as `package.module:Class` or `package.module:*`."
+    )
+    operations: Mapping[str, Mapping[str, Any]] = _setting(
+        OPERATIONS, {}, "Roles, ids and names of single methods, where their names do not tell."
+    )
+    inject_carriers: bool = _setting(
+        FLAG, True, "Whether an `assign` call writes W3C trace headers into its argument named `headers` or `carrier`."
+    )
+    record_heartbeats: bool = _setting(
+        FLAG, False, "Whether every heartbeat becomes a log event `orchestrator.worker.heartbeat`."
+    )
 
     monitoring_interval: float = _setting(NUMBER, 30.0, "How often resources are sampled.", "s")
-    pattern_window_size: int = _setting(WHOLE, 100, "How many recent intervals a pattern's baseline remembers.", "{interval}")
-    response_time_warning: float = _setting(NUMBER, 5000.0, "95th percentile of an instance's operation durations that raises a warning.", "ms")
+    pattern_window_size: int = _setting(
+        WHOLE, 100, "How many recent intervals a pattern's baseline remembers.", "{interval}"
+    )
+    response_time_warning: float = _setting(
+        NUMBER, 5000.0, "95th percentile of an instance's operation durations that raises a warning.", "ms"
+    )
     response_time_critical: float = _setting(NUMBER, 10000.0, "The same, critical.", "ms")
-    error_rate_warning: float = _setting(SHARE, 0.1, "Share of failed operations of an instance that raises a warning.", "1")
+    error_rate_warning: float = _setting(
+        SHARE, 0.1, "Share of failed operations of an instance that raises a warning.", "1"
+    )
     error_rate_critical: float = _setting(SHARE, 0.25, "The same, critical.", "1")
     resource_usage_warning: float = _setting(PERCENT, 85.0, "Use of CPU, memory or disk that raises a warning.", "%")
     resource_usage_critical: float = _setting(PERCENT, 95.0, "The same, critical.", "%")
-    heartbeat_age_warning: float = _setting(NUMBER, 30.0, "Time since a worker's last heartbeat that raises a warning.", "s")
+    heartbeat_age_warning: float = _setting(
+        NUMBER, 30.0, "Time since a worker's last heartbeat that raises a warning.", "s"
+    )
     heartbeat_age_critical: float = _setting(NUMBER, 60.0, "The same, critical.", "s")
-    default_duration: float = _setting(NUMBER, 300.0, "How long a default threshold must be exceeded before its alert fires.", "s")
+    default_duration: float = _setting(
+        NUMBER, 300.0, "How long a default threshold must be exceeded before its alert fires.", "s"
+    )
     alert_rules: Mapping[str, Rule] = _setting(RULES, {}, "Rules by name; one named like a default rule replaces it.")
-    patterns: Mapping[str, Mapping[str, Any]] = _setting(PATTERNS, {}, "Per failure pattern: whether it is looked for, and its gates.")
+    patterns: Mapping[str, Mapping[str, Any]] = _setting(
+        PATTERNS, {}, "Per failure pattern: whether it is looked for, and its gates."
+    )
 
     enable_console_notifications: bool = _setting(FLAG, True, "Whether alerts are written to stderr, a line each.")
     enable_file_notifications: bool = _setting(FLAG, False, "Whether the monitor service writes alerts to a file.")
@@ -77,7 +99,9 @@ class Settings:
     api_host: str = _setting(HOST, "127.0.0.1", "Address on which the monitor service listens.")
     api_port: int = _setting(PORT, 8080, "Port on which the monitor service listens.")
 
-    shutdown_timeout: float = _setting(NUMBER, 2.5, "How long the end of a process may wait for telemetry to leave.", "s")
+    shutdown_timeout: float = _setting(
+        NUMBER, 2.5, "How long the end of a process may wait for telemetry to leave.", "s"
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -138,7 +162,9 @@ class Setting:
 def _row(item: dataclasses.Field[Any]) -> Setting:
     default = item.default if item.default is not dataclasses.MISSING else {}
     metadata = item.metadata
-    return Setting(item.name, PREFIX + item.name.upper(), metadata["value"], default, metadata["unit"], metadata["meaning"])
+    return Setting(
+        item.name, PREFIX + item.name.upper(), metadata["value"], default, metadata["unit"], metadata["meaning"]
+    )
 
 
 SETTINGS: tuple[Setting, ...] = tuple(_row(item) for item in dataclasses.fields(Settings))
@@ -152,7 +178,12 @@ def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        problems.append(Problem(CONFIG_VARIABLE, f"cannot read {origin}: {error.strerror or error}. Name a readable JSON file or unset it"))
+        problems.append(
+            Problem(
+                CONFIG_VARIABLE,
+                f"cannot read {origin}: {error.strerror or error}. Name a readable JSON file or unset it",
+            )
+        )
         return {}
     except ValueError as error:
         problems.append(Problem(CONFIG_VARIABLE, f"{origin} is not JSON: {error}"))

@@ -12,7 +12,9 @@ from otel_monitor_processors.alerts.rule import AGGREGATIONS, Comparison, NoData
 from otel_monitor_processors.patterns.verdict import Pattern
 
 
-def _fields(fields: Mapping[str, Callable[[Any], Any]], required: tuple[str, ...] = ()) -> Callable[[Any], dict[str, Any]]:
+def _fields(
+    fields: Mapping[str, Callable[[Any], Any]], required: tuple[str, ...] = ()
+) -> Callable[[Any], dict[str, Any]]:
     """An object with these fields: every problem at once, each under its own path."""
 
     def check(raw: Any) -> dict[str, Any]:
@@ -90,25 +92,38 @@ _rule_fields = _fields(_RULE_FIELDS)
 
 def _rule(name: str, raw: Any) -> Rule:
     values = _rule_fields(raw)
+    problems = _contradictions(name, values)
+    if problems:
+        raise v.MultipleInvalid(problems)
+    values["name"] = name
+    for key, convert in _CONVERT.items():
+        if key in values:
+            values[key] = convert(values[key])
+    for key in _SECONDS:
+        if key in values:
+            values[f"{key}_s"] = values.pop(key)
+    return Rule(**values)
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "comparison": Comparison,
+    "severity": Severity,
+    "on_no_data": NoData,
+    "pattern": Pattern,
+    "labels": lambda labels: tuple(sorted(labels.items())),
+    "attributes": lambda attributes: tuple(sorted(attributes.items())),
+}
+
+
+def _contradictions(name: str, values: Mapping[str, Any]) -> list[v.Invalid]:
     problems = []
-    if values.setdefault("name", name) != name:
+    if values.get("name", name) != name:
         problems.append(v.Invalid(f"{values['name']!r} differs from the key {name!r}", path=["name"]))
     if ("metric_name" in values) == ("pattern" in values):
         problems.append(v.Invalid("a rule has either a metric_name or a pattern", path=["metric_name"]))
     if "metric_name" in values and "threshold" not in values:
         problems.append(v.Invalid("required", path=["threshold"]))
-    if problems:
-        raise v.MultipleInvalid(problems)
-    for key in _SECONDS:
-        if key in values:
-            values[f"{key}_s"] = values.pop(key)
-    for key, kind in (("comparison", Comparison), ("severity", Severity), ("on_no_data", NoData), ("pattern", Pattern)):
-        if key in values:
-            values[key] = kind(values[key])
-    for key in ("labels", "attributes"):
-        if key in values:
-            values[key] = tuple(sorted(values[key].items()))
-    return Rule(**values)
+    return problems
 
 
 def _operation(_name: str, raw: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ def number(low: float | None = None, high: float | None = None, *, whole: bool =
 
     def check(raw: Any) -> float:
         expected = "a whole number" if whole else "a number"
-        if isinstance(raw, bool) or not isinstance(raw, (int, float)) or raw != raw or abs(raw) == float("inf"):
+        if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not math.isfinite(raw):
             raise v.Invalid(f"expected {expected}, got {raw!r}")
         if whole and int(raw) != raw:
             raise v.Invalid(f"expected {expected}, got {raw!r}")
@@ -101,7 +102,16 @@ def _number_from(text_: str) -> Any:
 
 
 def _flag_from(text_: str) -> Any:
-    return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}.get(text_.lower(), text_)
+    return {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }.get(text_.lower(), text_)
 
 
 def _names_from(text_: str) -> list[str]:

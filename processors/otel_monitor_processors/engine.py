@@ -118,6 +118,12 @@ class Engine:
         self._catch_up(watermark, transitions)
         return transitions
 
+    def conclude(self, now: float) -> list[Transition]:
+        """Evaluate everything once more, off the grid: whoever drives the engine is about to end."""
+        transitions = self.advance(now)
+        self._evaluate(now - self._lateness_s, transitions)
+        return transitions
+
     def next_deadline(self) -> float | None:
         """When `advance` may have news although nothing is observed; None: never."""
         live = self._measures.live or len(self._book) or self._open or self._buffer
@@ -143,6 +149,12 @@ class Engine:
         """The spans found to be evidence for active alerts since the last call."""
         offences, self._offences = self._offences, []
         return offences
+
+    @property
+    def slow_s(self) -> float:
+        """Calls that take longer violate some rule: they should be judged at once."""
+        thresholds = [rule.threshold / 1e3 for rule in self.rules if rule.metric_name == "response_time"]
+        return min(thresholds, default=math.inf)
 
     @property
     def dropped(self) -> int:

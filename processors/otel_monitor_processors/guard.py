@@ -7,6 +7,7 @@ first failures once a minute at most, counts them all, and returns a harmless de
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import signal
@@ -36,6 +37,11 @@ class Site:
         self.fault: Exception | None = None
         self.logged_at = float("-inf")
 
+    def raise_fault(self) -> None:
+        """Raise what a test has put here."""
+        if self.fault is not None:
+            raise self.fault
+
     def failed(self, error: Exception) -> None:
         """Count `error`, log it at most once a minute, and re-raise it only under tests."""
         self.errors += 1
@@ -45,15 +51,13 @@ class Site:
         if now - self.logged_at < _LOG_INTERVAL_S:
             return
         self.logged_at = now
-        try:
+        with contextlib.suppress(Exception):  # a logging handler of the application's may raise: the last resort
             _logger.warning(
                 "otel-monitor: an internal error in %s; your code keeps running, with less telemetry (%s: %s)",
                 self.name,
                 type(error).__qualname__,
                 error,
             )
-        except Exception:  # noqa: BLE001, S110 - the last resort: a logging handler of the application's may raise
-            pass
 
 
 SITES: dict[str, Site] = {}
@@ -73,9 +77,9 @@ def guard(name: str, default: Any = None) -> Callable[[Callable[P, R]], Callable
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 if site.fault is not None:
-                    raise site.fault
+                    site.raise_fault()
                 return function(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - this is the guard
+            except Exception as error:  # this is the guard
                 if _raised_by_signal_handler(error):
                     raise
                 site.failed(error)
@@ -122,7 +126,15 @@ def _raised_by_signal_handler(error: Exception) -> bool:
 
 def _handler_codes() -> set[CodeType]:
     codes = set()
-    for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGVTALRM, signal.SIGPROF):
+    for number in (
+        signal.SIGALRM,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGVTALRM,
+        signal.SIGPROF,
+    ):
         handler = signal.getsignal(number)
         code = getattr(handler, "__code__", None) or getattr(getattr(handler, "__func__", None), "__code__", None)
         if code is not None:

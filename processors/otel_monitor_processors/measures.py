@@ -1,4 +1,4 @@
-"""The values that rules are held against: built-in metrics over operations, levels and heartbeats, and metric points."""
+"""The values that rules are held against: built-in metrics, and the points of any other metric."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import Any
 
 from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Comparison, Labels, Rule
-from otel_monitor_processors.observation import Change, Heartbeat, Level, Membership, MetricPoint, Observation, Operation
+from otel_monitor_processors.observation import (
+    Change,
+    Heartbeat,
+    Level,
+    Membership,
+    MetricPoint,
+    Observation,
+    Operation,
+)
 from otel_monitor_processors.operation_windows import Key, OperationWindows, Summary
 
 BUILT_IN: dict[str, str] = {
-    "response_time": "duration of operations in ms (95th percentile unless `aggregation` says otherwise), by instance and operation",
+    "response_time": "duration of operations in ms (p95, or what `aggregation` says), by instance and operation",
     "error_rate": "share of failed operations, 0 to 1, by instance and operation",
     "throughput": "operations per second, by instance and operation",
     "cpu_usage": "use of the CPU in percent of what the instance may use",
@@ -47,6 +55,13 @@ class Measures:
         self._wanted = {rule.metric_name for rule in rules} - set(BUILT_IN)
         self._points: OrderedDict[tuple[str, str, str, Labels], deque[tuple[float, float]]] = OrderedDict()
         self._dropped = 0
+        self._take: dict[type, Callable[[Any], None]] = {
+            Operation: self.operations.add,
+            Level: self._level,
+            Heartbeat: self._heartbeat,
+            Membership: self._membership,
+            MetricPoint: self._point,
+        }
 
     @property
     def dropped(self) -> int:
@@ -54,12 +69,9 @@ class Measures:
         return self._dropped + self.operations.dropped
 
     def observe(self, observation: Observation) -> None:
-        take = _TAKE.get(type(observation))
+        take = self._take.get(type(observation))
         if take is not None:
-            take(self, observation)
-
-    def _operation(self, operation: Operation) -> None:
-        self.operations.add(operation)
+            take(observation)
 
     def _level(self, level: Level) -> None:
         self._bounded(self._levels, (level.service, level.source, level.resource), _MAX_SERIES)
@@ -99,7 +111,7 @@ class Measures:
         """The value of every series of `rule` at `now`."""
         metric = rule.metric_name
         if metric in _OPERATION_METRICS:
-            for key in self.operations.keys():
+            for key in self.operations.series():
                 sample = self.operation_sample(rule, key, now)
                 if sample is not None:
                     yield sample
@@ -120,7 +132,8 @@ class Measures:
         if summary is None:
             return Sample(labels, None)
         value, text, traces = _reduce(rule, summary)
-        what = f"{operation} on {source}: {text} over {rule.window_s:g} s ({summary.count} calls, {rule.comparison} {rule.threshold:g})"
+        limit = f"{rule.comparison} {rule.threshold:g}"
+        what = f"{operation} on {source}: {text} over {rule.window_s:g} s ({summary.count} calls, {limit})"
         return Sample(labels, value, summary.count, _described(rule, what), traces)
 
     def _level_samples(self, rule: Rule, resource: str, now: float) -> Iterator[Sample]:
@@ -175,7 +188,10 @@ class Measures:
             "operations": self.operations.dump(),
             "levels": [list(level) for level in self._levels.values()],
             "heartbeats": list(self._heartbeats.items()),
-            "points": [[list(key[:3]), [list(pair) for pair in key[3]], [list(p) for p in points]] for key, points in self._points.items()],
+            "points": [
+                [list(key[:3]), [list(pair) for pair in key[3]], [list(p) for p in points]]
+                for key, points in self._points.items()
+            ],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -186,15 +202,6 @@ class Measures:
         for (name, service, source), attributes, points in state["points"]:
             key = (name, service, source, tuple((k, v) for k, v in attributes))
             self._points[key] = deque(((at, value) for at, value in points), maxlen=_MAX_POINTS)
-
-
-_TAKE: dict[type, Callable[[Measures, Any], None]] = {
-    Operation: Measures._operation,
-    Level: Measures._level,
-    Heartbeat: Measures._heartbeat,
-    Membership: Measures._membership,
-    MetricPoint: Measures._point,
-}
 
 
 def series_labels(service: str, source: str, **more: str) -> Labels:

@@ -152,4 +152,6 @@ class ErrorLog(NamedTuple):
     service: str = ""
 
 
-Observation = Operation | Link | DatabaseOperation | Heartbeat | Membership | Assignment | Level | MetricPoint | ErrorLog
+Observation = (
+    Operation | Link | DatabaseOperation | Heartbeat | Membership | Assignment | Level | MetricPoint | ErrorLog
+)

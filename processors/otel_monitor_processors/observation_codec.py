@@ -28,8 +28,7 @@ def load_observation(state: list[Any]) -> Observation:
     kind = _KINDS[state[0]]
     fields = dict(zip(kind._fields, state[1], strict=True))
     revived = {
-        name: _REVIVE[name](value) if name in _REVIVE and value is not None else value
-        for name, value in fields.items()
+        name: _REVIVE[name](value) if name in _REVIVE and value is not None else value for name, value in fields.items()
     }
     observation: Observation = kind(**revived)
     return observation

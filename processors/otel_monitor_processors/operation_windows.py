@@ -121,7 +121,7 @@ class OperationWindows:
                 return
             del self._rings[key]
 
-    def keys(self) -> list[Key]:
+    def series(self) -> list[Key]:
         return list(self._rings)
 
     def summary(self, key: Key, now: float, window_s: float) -> Summary | None:

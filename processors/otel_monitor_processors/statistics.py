@@ -8,6 +8,7 @@ from typing import Any
 _SKETCH_SCALE = 4
 _SKETCH_BASE_LN = math.log(2.0) * 2.0**-_SKETCH_SCALE
 _SMALLEST = 1e-9
+_ASYMPTOTIC_Z = 8.0
 
 
 class LogSketch:
@@ -88,7 +89,7 @@ def log10_normal_tail(z: float) -> float:
 
     Beyond z = 8 the first term of the asymptotic series, exp(-z²/2) / (z √(2π)).
     """
-    if z < 8.0:
+    if z < _ASYMPTOTIC_Z:
         return math.log10(0.5 * math.erfc(z / math.sqrt(2.0)))
     return -(z * z / 2.0 + math.log(z * math.sqrt(2.0 * math.pi))) / math.log(10.0)
 
@@ -102,4 +103,5 @@ def confidence_bound(log10_p: float) -> float:
     if log10_p >= math.log10(1.0 / math.e):
         return 0.5
     p = 10.0 ** max(log10_p, -300.0)
-    return 1.0 / (1.0 - math.e * p * math.log(p))
+    confidence: float = 1.0 / (1.0 - math.e * p * math.log(p))
+    return confidence

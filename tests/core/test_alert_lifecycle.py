@@ -98,7 +98,10 @@ def test_a_pending_alert_says_how_long_it_has_to_wait() -> None:
 
 def test_an_alert_fires_once_and_names_the_reason() -> None:
     _, transitions = _run(RULE, [11.0, 11.0, 11.0, 12.0])
-    assert [(t.previous, t.alert.state) for t in transitions] == [(State.INACTIVE, State.PENDING), (State.PENDING, State.FIRING)]
+    assert [(t.previous, t.alert.state) for t in transitions] == [
+        (State.INACTIVE, State.PENDING),
+        (State.PENDING, State.FIRING),
+    ]
     assert transitions[1].reason == "condition has held for 60 s (duration 60 s)"
 
 

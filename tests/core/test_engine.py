@@ -112,7 +112,9 @@ def test_a_rule_reads_any_metric_by_its_name_and_attributes() -> None:
     assert dict(alert.labels)["queue"] == "a"
 
 
-@pytest.mark.parametrize("aggregation, value", [("last", 3.0), ("mean", 2.0), ("max", 3.0), ("rate", 0.6), ("p50", 2.0)])
+@pytest.mark.parametrize(
+    ("aggregation", "value"), [("last", 3.0), ("mean", 2.0), ("max", 3.0), ("rate", 0.6), ("p50", 2.0)]
+)
 def test_points_are_aggregated_over_the_window(aggregation: str, value: float) -> None:
     rule = Rule(name="r", metric_name="m", threshold=-1.0, aggregation=aggregation, window_s=10.0)
     engine = Engine([rule], [])
@@ -138,7 +140,15 @@ def _mixed(seed: int, seconds: int = 90) -> list[Observation]:
             at = second + chance.random()
             if worker != "w2" or not 30 <= second < 60:
                 stream.append(Heartbeat(START + at, worker, "o"))
-            stream.append(call(at, chance.expovariate(20.0), failed=chance.random() < 0.1 + 0.5 * (second > 50), source=worker, trace=second + 1))
+            stream.append(
+                call(
+                    at,
+                    chance.expovariate(20.0),
+                    failed=chance.random() < 0.1 + 0.5 * (second > 50),
+                    source=worker,
+                    trace=second + 1,
+                )
+            )
         stream.append(Level(START + second + 0.5, "w1", "cpu", chance.random(), 1.0))
     stream.append(Membership(START + 31.7, "w2", "o", Change.LOST, "heartbeat_timeout"))
     return sorted(stream, key=lambda observation: observation.at)

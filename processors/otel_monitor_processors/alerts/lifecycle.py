@@ -6,8 +6,9 @@ Ours are `resolve_threshold` and `on_no_data`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State, episode_id, fingerprint
@@ -40,7 +41,7 @@ class Step:
 def advance(rule: Rule, alert: Alert | None, sample: Sample, now: float) -> Step:
     """Evaluate `rule` on one series at `now`. `alert` is the series' alert so far, None when inactive."""
     value = sample.value
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return _without_data(rule, alert, sample, now)
     if sample.samples < rule.min_samples:
         return Step(alert) if alert is not None else Step(None)

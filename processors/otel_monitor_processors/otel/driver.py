@@ -36,6 +36,7 @@ class Driver:
 
     def __init__(self, engine: Engine | None = None) -> None:
         self.engine = engine if engine is not None else Engine()
+        self.slow_s = self.engine.slow_s
         self.detection_s: deque[float] = deque(maxlen=_MAX_OUTBOX)
         self._pending: deque[Observation] = deque()
         self._outbox: deque[Transition] = deque()
@@ -96,7 +97,7 @@ class Driver:
         if self._working.acquire(timeout=timeout_s):
             try:
                 self._drain()
-                self._emit(self.engine.advance(self.now()))
+                self._emit(self.engine.conclude(self.now()))
             finally:
                 self._working.release()
         self._deliver()
@@ -235,10 +236,11 @@ def driver_of(owner: Driver | Engine | None) -> Driver:
     if isinstance(owner, Driver):
         return owner
     if owner is None:
-        if _current is None:
-            set_current_driver(Driver())
-        assert _current is not None
-        return _current
+        own = _current
+        if own is None:
+            own = Driver()
+            set_current_driver(own)
+        return own
     driver = _by_engine.get(id(owner))
     if driver is None:
         driver = _by_engine[id(owner)] = Driver(owner)
@@ -252,4 +254,3 @@ def _reset_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_reset_in_child)
-

@@ -28,7 +28,9 @@ _COUNTED = (State.PENDING, State.FIRING)
 class AlertEmitter:
     """Hands every transition to OpenTelemetry: a log event with the offending trace's context, and metrics."""
 
-    def __init__(self, logger_provider: LoggerProvider | None = None, meter_provider: MeterProvider | None = None) -> None:
+    def __init__(
+        self, logger_provider: LoggerProvider | None = None, meter_provider: MeterProvider | None = None
+    ) -> None:
         self._logger = (logger_provider or get_logger_provider()).get_logger(names.SCOPE)
         meter = (meter_provider or get_meter_provider()).get_meter(names.SCOPE)
         self._confidence: dict[str, float] = {}
@@ -166,7 +168,9 @@ def _json(evidence: Mapping[str, Any]) -> str:
 def _context_of(traces: tuple[TraceRef, ...]) -> otel_context.Context:
     if not traces:
         return otel_context.Context()
-    span_context = trace.SpanContext(traces[0].trace_id, traces[0].span_id, is_remote=False, trace_flags=trace.TraceFlags(1))
+    span_context = trace.SpanContext(
+        traces[0].trace_id, traces[0].span_id, is_remote=False, trace_flags=trace.TraceFlags(1)
+    )
     return trace.set_span_in_context(trace.NonRecordingSpan(span_context), otel_context.Context())
 
 

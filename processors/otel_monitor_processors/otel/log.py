@@ -30,7 +30,7 @@ class MonitorLogRecordProcessor(LogRecordProcessor):
         event_name = record.event_name or ""
         if event_name.startswith("otel_monitor."):
             return  # our own alerts
-        source, service = source_of(log_record.resource.attributes)
+        source, service = source_of(log_record.resource.attributes if log_record.resource is not None else {})
         trace = TraceRef(record.trace_id, record.span_id) if record.trace_id and record.span_id else None
         severity = record.severity_number.value if record.severity_number is not None else 0
         facts = LogFacts(self._driver.now(), severity, event_name, record.attributes or {}, trace, source, service)

@@ -24,15 +24,25 @@ from otel_monitor_processors.observation import (
 )
 from otel_monitor_processors.otel import attributes as names
 
-_PEER = ("peer.service", "server.address", "net.peer.name", "net.peer.ip", names.WORKER_ID, "messaging.destination.name", "messaging.destination")
+_PEER = (
+    "peer.service",
+    "server.address",
+    "net.peer.name",
+    "net.peer.ip",
+    names.WORKER_ID,
+    "messaging.destination.name",
+    "messaging.destination",
+)
 _DATABASE = ("db.system.name", "db.system")
 _SOURCE = ("service.instance.id", "host.name", "k8s.pod.name", "service.name")
+_ERROR = 17
+"""Severity number of ERROR."""
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 _CANCELLED = ("CancelledError", "asyncio.exceptions.CancelledError", "concurrent.futures._base.CancelledError")
 
 
 class SpanRecord(NamedTuple):
-    """What the mapping reads of a span, live or decoded. `kind` is the OTLP name: CLIENT, SERVER, …"""
+    """What the mapping reads of a span, live or decoded; `kind` as OTLP names it (CLIENT, SERVER and so on)."""
 
     name: str
     kind: str
@@ -64,7 +74,9 @@ def span_observations(span: SpanRecord) -> Iterator[Observation]:
     role = span.attributes.get(names.OPERATION_NAME)
     system = _first(span.attributes, _DATABASE)
     if system is not None:
-        yield DatabaseOperation(span.end_s, span.source, system, outcome, duration_s, category, None, span.trace, span.service)
+        yield DatabaseOperation(
+            span.end_s, span.source, system, outcome, duration_s, category, None, span.trace, span.service
+        )
     if span.kind in ("CONSUMER", "SERVER") or role is not None or (span.kind == "INTERNAL" and span.local_root):
         name = str(role) if role is not None else span.name
         task_id = _first(span.attributes, (names.TASK_ID, names.STREAM_ID))
@@ -145,7 +157,7 @@ def log_observations(record: LogFacts) -> Iterator[Observation]:
         yield Heartbeat(record.at_s, worker, observer, True, 0.0, record.trace)
         return
     error_type = record.attributes.get("exception.type") or record.attributes.get("error.type")
-    if record.severity_number >= 17 or error_type:
+    if record.severity_number >= _ERROR or error_type:
         category = classify_attributes(record.attributes)
         yield ErrorLog(record.at_s, record.source, str(error_type or ""), category, record.trace, record.service)
 

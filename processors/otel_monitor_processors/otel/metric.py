@@ -23,7 +23,9 @@ from otel_monitor_processors.otel.notify import notify
 
 _USED = (".usage", ".count", ".size")
 _LIMITS = (".limit", ".max", ".capacity")
-_DELTA = dict.fromkeys((Counter, Histogram, ObservableCounter), sdk.AggregationTemporality.DELTA)
+_DELTA: dict[type, sdk.AggregationTemporality] = dict.fromkeys(
+    (Counter, Histogram, ObservableCounter), sdk.AggregationTemporality.DELTA
+)
 
 
 class MonitorMetricReader(sdk.MetricReader):

@@ -18,7 +18,7 @@ from otel_monitor_processors.otel.driver import Driver, driver_of
 from otel_monitor_processors.otel.mapping import SpanRecord, source_of, span_observations
 from otel_monitor_processors.otel.notify import notify
 
-_SLOW_S = 1.0
+_MAX_RESOURCES = 16
 
 
 class MonitorSpanProcessor(SpanProcessor):
@@ -46,7 +46,7 @@ class MonitorSpanProcessor(SpanProcessor):
         if record is None:
             return
         for observation in span_observations(record):
-            urgent = type(observation) is not Operation or observation.outcome is Outcome.FAILED or observation.duration_s > _SLOW_S
+            urgent = type(observation) is not Operation or _urgent(observation, self._driver.slow_s)
             if urgent:
                 self._driver.observe(observation)
             else:
@@ -56,7 +56,7 @@ class MonitorSpanProcessor(SpanProcessor):
         resource = span.resource
         known = self._sources.get(id(resource))
         if known is None:
-            if len(self._sources) > 16:
+            if len(self._sources) > _MAX_RESOURCES:
                 self._sources.clear()
             known = self._sources[id(resource)] = source_of(resource.attributes)
         return known
@@ -128,6 +128,10 @@ def marked(span: ReadableSpan, alert: Alert) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _urgent(operation: Operation, slow_s: float) -> bool:
+    return operation.outcome is Outcome.FAILED or operation.duration_s > slow_s
 
 
 def _record(span: ReadableSpan, source: tuple[str, str], now: float) -> SpanRecord | None:

@@ -181,7 +181,9 @@ class HeartbeatDegradation:
             if scope.clear_since is None:
                 scope.clear_since = now
             if now - scope.clear_since >= _CLOSE_AFTER_S:
-                closed = replace(scope.verdict, state=VerdictState.CLOSED, at=now, summary="heartbeats are regular again")
+                closed = replace(
+                    scope.verdict, state=VerdictState.CLOSED, at=now, summary="heartbeats are regular again"
+                )
                 scope.verdict = None
                 scope.clear_since = None
                 yield closed
@@ -290,9 +292,11 @@ def _describe_lost(worker: str, rhythm: Rhythm) -> str:
     silence = (rhythm.lost_at if rhythm.lost_at is not None else rhythm.last) - rhythm.last
     if not rhythm.beats:
         return f"{worker} ({rhythm.lost_reason})"
-    return f"{worker} ({rhythm.lost_reason}, no heartbeat for {silence:.1f} s, expected every {rhythm.baseline.mean:.2g} s)"
+    expected = f"expected every {rhythm.baseline.mean:.2g} s"
+    return f"{worker} ({rhythm.lost_reason}, no heartbeat for {silence:.1f} s, {expected})"
 
 
 def _describe_late(worker: str, rhythm: Rhythm) -> str:
-    recent = rhythm.recent
-    return f"{worker} (every {recent.mean:.2g} ± {recent.deviation:.2g} s, was {rhythm.baseline.mean:.2g} ± {rhythm.baseline.deviation:.2g} s)"
+    now, before = rhythm.recent, rhythm.baseline
+    interval = f"every {now.mean:.2g} ± {now.deviation:.2g} s"
+    return f"{worker} ({interval}, was {before.mean:.2g} ± {before.deviation:.2g} s)"

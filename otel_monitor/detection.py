@@ -1,0 +1,45 @@
+"""The engine that the settings describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_monitor.settings import Settings
+from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
+from otel_monitor_processors.alerts.rule import Rule
+from otel_monitor_processors.engine import Engine
+from otel_monitor_processors.measures import BUILT_IN
+from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
+from otel_monitor_processors.patterns.verdict import Gates, Pattern
+
+
+def build_engine(settings: Settings) -> Engine:
+    """An engine with the default rules at the settings' thresholds, the user's own rules, and the enabled detectors."""
+    gates = _gates(settings, Pattern.HEARTBEAT_DEGRADATION)
+    detectors = [HeartbeatDegradation(gates, settings.pattern_window_size)] if gates.enabled else []
+    return Engine(rules(settings), detectors)
+
+
+def rules(settings: Settings) -> tuple[Rule, ...]:
+    """Every enabled rule, default and own."""
+    thresholds = Thresholds(
+        response_time_ms=(settings.response_time_warning, settings.response_time_critical),
+        error_rate=(settings.error_rate_warning, settings.error_rate_critical),
+        resource_usage_percent=(settings.resource_usage_warning, settings.resource_usage_critical),
+        heartbeat_age_s=(settings.heartbeat_age_warning, settings.heartbeat_age_critical),
+        duration_s=settings.default_duration,
+    )
+    return default_rules(thresholds, settings.alert_rules)
+
+
+def reads_foreign_metrics(settings: Settings) -> bool:
+    """Whether a rule names a metric that only a metric reader can see: neither built-in nor one of our own."""
+    names = {rule.metric_name for rule in rules(settings) if rule.metric_name is not None}
+    return any(name not in BUILT_IN and not name.startswith("orchestrator.") for name in names)
+
+
+def _gates(settings: Settings, pattern: Pattern) -> Gates:
+    given: dict[str, Any] = dict(settings.patterns.get(pattern, {}))
+    if "time_window" in given:
+        given["time_window_s"] = given.pop("time_window")
+    return Gates(**given)
