@@ -86,6 +86,7 @@ class Engine:
         self._evaluated = -math.inf
         self._immediate: dict[tuple[str, str, str], float] = {}
         self._per_call_rules = [rule for rule in self.rules if rule.metric_name in _PER_CALL]
+        self._slow_s = self.slow_s
 
     # -- input ------------------------------------------------------------------------------------------
 
@@ -246,9 +247,9 @@ class Engine:
 
     def _offends(self, operation: Operation, transitions: list[Transition]) -> None:
         """A failed or slow call is judged at once, so that its own span can still be marked."""
-        violated = [rule for rule in self._per_call_rules if _violates(rule, operation)]
-        if not violated:
+        if operation.outcome is not Outcome.FAILED and operation.duration_s <= self._slow_s:
             return
+        violated = [rule for rule in self._per_call_rules if _violates(rule, operation)]
         key = (operation.service, operation.source, operation.name)
         if operation.at - self._immediate.get(key, -math.inf) >= _IMMEDIATE_INTERVAL_S:
             self._judge_series(key, operation.at, transitions)

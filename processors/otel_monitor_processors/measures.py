@@ -16,6 +16,7 @@ from otel_monitor_processors.observation import (
     MetricPoint,
     Observation,
     Operation,
+    TraceRef,
 )
 from otel_monitor_processors.operation_windows import Key, OperationWindows, Summary
 
@@ -220,7 +221,7 @@ def _described(rule: Rule, what: str) -> str:
     return f"{rule.description}: {what}" if rule.description else what
 
 
-def _reduce(rule: Rule, summary: Summary) -> tuple[float, str, tuple[Any, ...]]:
+def _reduce(rule: Rule, summary: Summary) -> tuple[float, str, tuple[TraceRef, ...]]:
     if rule.metric_name == "error_rate":
         rate = summary.failed / summary.count
         return rate, f"{rate:.0%} failed", summary.failures
@@ -230,11 +231,17 @@ def _reduce(rule: Rule, summary: Summary) -> tuple[float, str, tuple[Any, ...]]:
     aggregation = rule.aggregation or "p95"
     if aggregation == "mean":
         seconds = summary.total_s / summary.count
-    elif aggregation in ("max", "last"):
+    elif aggregation in ("max", "last") or _harmless(rule, summary):
         seconds = summary.longest_s
     else:
-        seconds = min(summary.durations.quantile(int(aggregation[1:]) / 100.0), summary.longest_s)
+        seconds = summary.quantile_s(int(aggregation[1:]) / 100.0)
     return seconds * 1e3, f"{aggregation} duration {seconds * 1e3:.0f} ms", summary.slowest
+
+
+def _harmless(rule: Rule, summary: Summary) -> bool:
+    """Whether no quantile can violate the rule, as not even the longest duration does: then none is worked out."""
+    limit = rule.threshold if rule.resolve_threshold is None else min(rule.threshold, rule.resolve_threshold)
+    return rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST) and summary.longest_s * 1e3 < limit
 
 
 def _aggregate(aggregation: str, values: list[float], window_s: float) -> float:

@@ -45,17 +45,37 @@ class Bucket:
                 self.failures.append(operation.trace)
 
 
-@dataclass(frozen=True, slots=True)
 class Summary:
-    """What a window holds: how many operations, how many of them failed, their durations and exemplars."""
+    """What a window holds of one series. Durations are only put together when somebody asks."""
 
-    count: int
-    failed: int
-    total_s: float
-    longest_s: float
-    durations: LogSketch
-    slowest: tuple[TraceRef, ...]
-    failures: tuple[TraceRef, ...]
+    __slots__ = ("_buckets", "_durations", "count", "failed", "longest_s", "total_s")
+
+    def __init__(self, buckets: list[Bucket]) -> None:
+        self._buckets = buckets
+        self._durations: LogSketch | None = None
+        self.count = sum([bucket.count for bucket in buckets])
+        self.failed = sum([bucket.failed for bucket in buckets])
+        self.total_s = sum([bucket.total_s for bucket in buckets])
+        self.longest_s = max([bucket.longest_s for bucket in buckets])
+
+    def quantile_s(self, q: float) -> float:
+        """The `q` quantile of the durations."""
+        if self._durations is None:
+            self._durations = LogSketch()
+            for bucket in self._buckets:
+                self._durations.merge(bucket.durations)
+        return min(self._durations.quantile(q), self.longest_s)
+
+    @property
+    def slowest(self) -> tuple[TraceRef, ...]:
+        """Traces of the slowest operations, the slowest first."""
+        ranked = sorted(self._buckets, key=lambda bucket: -bucket.longest_s)
+        return tuple(bucket.slowest for bucket in ranked if bucket.slowest is not None)[:MAX_TRACES]
+
+    @property
+    def failures(self) -> tuple[TraceRef, ...]:
+        """Traces of failed operations, the newest first."""
+        return tuple(trace for bucket in reversed(self._buckets) for trace in bucket.failures)[:MAX_TRACES]
 
 
 class OperationWindows:
@@ -127,22 +147,7 @@ class OperationWindows:
     def summary(self, key: Key, now: float, window_s: float) -> Summary | None:
         """What the last `window_s` seconds hold of one series, None when they are empty."""
         buckets = list(self._buckets(key, now, window_s))
-        if not buckets:
-            return None
-        durations = LogSketch()
-        for bucket in buckets:
-            durations.merge(bucket.durations)
-        slowest = sorted((b for b in buckets if b.slowest is not None), key=lambda b: -b.longest_s)[:MAX_TRACES]
-        failures = [trace for bucket in reversed(buckets) for trace in bucket.failures]
-        return Summary(
-            count=sum(b.count for b in buckets),
-            failed=sum(b.failed for b in buckets),
-            total_s=sum(b.total_s for b in buckets),
-            longest_s=max(b.longest_s for b in buckets),
-            durations=durations,
-            slowest=tuple(b.slowest for b in slowest if b.slowest is not None),
-            failures=tuple(failures[:MAX_TRACES]),
-        )
+        return Summary(buckets) if buckets else None
 
     def _buckets(self, key: Key, now: float, window_s: float) -> Iterator[Bucket]:
         oldest = math.floor((now - window_s) / self._width_s)
