@@ -9,8 +9,9 @@ from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
 from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.engine import Engine
 from otel_monitor_processors.measures import BUILT_IN
+from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
-from otel_monitor_processors.patterns.verdict import Gates, Pattern
+from otel_monitor_processors.patterns.verdict import Pattern
 
 
 def build_engine(settings: Settings) -> Engine:

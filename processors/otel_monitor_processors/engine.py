@@ -21,8 +21,10 @@ from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.measures import Measures, series_labels
 from otel_monitor_processors.observation import Observation, Operation, Outcome, TraceRef
 from otel_monitor_processors.observation_codec import dump_observation, load_observation
+from otel_monitor_processors.patterns.arbiter import Arbiter
+from otel_monitor_processors.patterns.finding import Detector
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
-from otel_monitor_processors.patterns.verdict import Detector, Verdict, VerdictState
+from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
 
 DUMP_VERSION = 1
 EVALUATION_INTERVAL_S = 1.0
@@ -79,7 +81,7 @@ class Engine:
         self._lateness_s = allowed_lateness_s
         self._measures = Measures(self.rules)
         self._book = AlertBook()
-        self._open: dict[tuple[str, str], Verdict] = {}
+        self._arbiter = Arbiter()
         self._offences: list[Offence] = []
         self._buffer: list[tuple[float, str, str, Observation]] = []
         self._newest = -math.inf
@@ -127,7 +129,7 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When `advance` may have news although nothing is observed; None: never."""
-        live = self._measures.live or len(self._book) or self._open or self._buffer
+        live = self._measures.live or len(self._book) or self._arbiter.open_verdicts() or self._buffer
         if not live or self._evaluated == -math.inf:
             return None
         return self._evaluated + self._interval_s + self._lateness_s
@@ -144,7 +146,12 @@ class Engine:
         return self._book.active()
 
     def open_verdicts(self) -> list[Verdict]:
-        return list(self._open.values())
+        """Every open verdict, the causes first."""
+        return self._arbiter.open_verdicts()
+
+    def confidence(self, pattern: Pattern) -> float:
+        """Probability that the pattern is there, as of the last evaluation."""
+        return self._arbiter.confidence(pattern)
 
     def take_offences(self) -> list[Offence]:
         """The spans found to be evidence for active alerts since the last call."""
@@ -210,26 +217,20 @@ class Engine:
         self._immediate.clear()
 
     def _judge(self, at: float, transitions: list[Transition]) -> None:
-        changed = False
-        for detector in self.detectors:
-            for verdict in detector.verdicts(at):
-                changed = True
-                transitions.append(VerdictTransition(at, verdict))
-                key = (verdict.pattern, verdict.scope)
-                if verdict.state is VerdictState.CLOSED:
-                    self._open.pop(key, None)
-                else:
-                    self._open[key] = verdict
-                    if verdict.state is VerdictState.UPDATED:
-                        self._update(verdict, at, transitions)
-        if changed or self._open or len(self._book):
+        findings = [finding for detector in self.detectors for finding in detector.findings(at)]
+        verdicts = list(self._arbiter.judge(findings, at))
+        transitions += [VerdictTransition(at, verdict) for verdict in verdicts]
+        for verdict in verdicts:
+            if verdict.state is VerdictState.UPDATED:
+                self._update(verdict, at, transitions)
+        if verdicts or len(self._book):
             for rule in self.rules:
                 if rule.pattern is not None:
                     transitions += self._book.evaluate(rule, self._verdict_samples(rule), at)
 
     def _verdict_samples(self, rule: Rule) -> list[Sample]:
         scope = dict(rule.attributes).get("scope")
-        verdicts = [v for v in self._open.values() if v.pattern is rule.pattern and scope in (None, v.scope)]
+        verdicts = [v for v in self._arbiter.open_verdicts() if v.pattern is rule.pattern and scope in (None, v.scope)]
         return [_sample_of(verdict, scoped=scope is None) for verdict in verdicts]
 
     def _update(self, verdict: Verdict, at: float, transitions: list[Transition]) -> None:
@@ -277,7 +278,7 @@ class Engine:
         self.late = self.malformed = 0
         self._measures = Measures(self.rules)
         self._book = AlertBook()
-        self._open.clear()
+        self._arbiter.reset()
         self._offences.clear()
         self._buffer.clear()
         self._immediate.clear()
@@ -294,7 +295,7 @@ class Engine:
             "measures": self._measures.dump(),
             "alerts": self._book.dump(),
             "detectors": {detector.pattern: detector.dump() for detector in self.detectors},
-            "verdicts": [verdict.dump() for verdict in self._open.values()],
+            "verdicts": self._arbiter.dump(),
             "buffer": [dump_observation(entry[3]) for entry in sorted(self._buffer, key=lambda entry: entry[:3])],
             "immediate": [[list(key), at] for key, at in self._immediate.items()],
         }
@@ -317,9 +318,7 @@ class Engine:
         self._book.load(state["alerts"])
         for detector in self.detectors:
             detector.load(state["detectors"][detector.pattern])
-        for item in state["verdicts"]:
-            verdict = Verdict.load(item)
-            self._open[verdict.pattern, verdict.scope] = verdict
+        self._arbiter.load(state["verdicts"])
         for item in state["buffer"]:
             observation = load_observation(item)
             heapq.heappush(self._buffer, _entry(observation))

@@ -8,8 +8,9 @@ import pytest
 
 from otel_monitor_processors.engine import Engine, Transition, VerdictTransition
 from otel_monitor_processors.observation import Change, Heartbeat, Membership, Observation
+from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
-from otel_monitor_processors.patterns.verdict import Gates, Verdict, VerdictState
+from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 
 START = 1_700_000_000.0
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 from otel_monitor_processors.observation import Change, Heartbeat, Membership, Observation, TraceRef
+from otel_monitor_processors.patterns.finding import Finding, Gates
 from otel_monitor_processors.patterns.heartbeats import PHI_LOST, Condition, Rhythm
-from otel_monitor_processors.patterns.verdict import Gates, Pattern, Verdict, VerdictState
+from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.statistics import confidence_bound
 
 _MAX_WORKERS = 10_000
@@ -22,19 +22,10 @@ _MIN_SILENCE_S = 1.0
 _TOGETHER_SHARE = 0.4
 _TOGETHER_MIN = 3
 _STALL_PATIENCE = 3.0
-_CLOSE_AFTER_S = 5.0
 _FORGET_AFTER_S = 900.0
 _GIVEN_UP_CONFIDENCE = 0.9
 _MAX_NAMED = 20
 _LN10 = 2.302585092994046
-
-
-@dataclass(slots=True)
-class _Scope:
-    """The verdict that is open in a scope, and since when its cause is gone."""
-
-    verdict: Verdict | None = None
-    clear_since: float | None = None
 
 
 class HeartbeatDegradation:
@@ -49,7 +40,6 @@ class HeartbeatDegradation:
         self._workers: OrderedDict[str, Rhythm] = OrderedDict()
         self._degraded: dict[str, Rhythm] = {}
         self._lost: dict[str, Rhythm] = {}
-        self._scopes = {"late": _Scope(), "lost": _Scope()}
 
     def observe(self, observation: Observation) -> bool:
         """Heartbeats as their receiver saw them, and changes of membership; anything else is passed over."""
@@ -124,13 +114,16 @@ class HeartbeatDegradation:
         for rhythm in self._workers.values():
             rhythm.last += gap_s
 
-    def verdicts(self, now: float) -> Iterable[Verdict]:
-        """Judge the silences at `now`, then say what has opened, changed or closed."""
+    def findings(self, now: float) -> Iterable[Finding]:
+        """Judge the silences at `now`, then say who is lost and who is late."""
         if not self.gates.enabled:
             return
         self._judge_silence(now)
-        yield from self._report("lost", self._lost, now)
-        yield from self._report("late", self._degraded, now)
+        least = max(1.0, self.gates.failure_rate_threshold * len(self._workers))
+        if len(self._lost) >= least:
+            yield self._lost_finding(now)
+        if len(self._degraded) >= least:
+            yield self._late_finding(now)
 
     def _judge_silence(self, now: float) -> None:
         for worker, rhythm in list(self._overdue(now)):
@@ -165,30 +158,7 @@ class HeartbeatDegradation:
                 return False
         return others > 0
 
-    def _report(self, name: str, affected: dict[str, Rhythm], now: float) -> Iterator[Verdict]:
-        scope = self._scopes[name]
-        enough = len(affected) >= max(1.0, self.gates.failure_rate_threshold * len(self._workers))
-        if affected and enough:
-            scope.clear_since = None
-            draft = self._lost_verdict(now) if name == "lost" else self._late_verdict(now)
-            if scope.verdict is None:
-                scope.verdict = draft
-                yield draft
-            elif draft.sources != scope.verdict.sources:
-                scope.verdict = replace(draft, state=VerdictState.UPDATED, opened_at=scope.verdict.opened_at)
-                yield scope.verdict
-        elif scope.verdict is not None:
-            if scope.clear_since is None:
-                scope.clear_since = now
-            if now - scope.clear_since >= _CLOSE_AFTER_S:
-                closed = replace(
-                    scope.verdict, state=VerdictState.CLOSED, at=now, summary="heartbeats are regular again"
-                )
-                scope.verdict = None
-                scope.clear_since = None
-                yield closed
-
-    def _lost_verdict(self, now: float) -> Verdict:
+    def _lost_finding(self, now: float) -> Finding:
         workers = sorted(self._lost)
         parts = [_describe_lost(worker, self._lost[worker]) for worker in workers[:_MAX_NAMED]]
         confidence = max(_loss_confidence(rhythm) for rhythm in self._lost.values())
@@ -198,9 +168,9 @@ class HeartbeatDegradation:
         }
         traces = tuple(rhythm.trace for rhythm in self._lost.values() if rhythm.trace is not None)[:5]
         what = f"{len(workers)} of {len(self._workers)} workers lost: {', '.join(parts)}"
-        return self._verdict("lost", now, confidence, tuple(workers), what, evidence, traces)
+        return self._finding("lost", confidence, tuple(workers), what, evidence, traces)
 
-    def _late_verdict(self, now: float) -> Verdict:
+    def _late_finding(self, now: float) -> Finding:
         workers = sorted(self._degraded)
         together = len(workers) >= max(_TOGETHER_MIN, _TOGETHER_SHARE * len(self._workers))
         observers = {rhythm.observer for rhythm in self._degraded.values()}
@@ -215,28 +185,25 @@ class HeartbeatDegradation:
             "late": {worker: _numbers(self._degraded[worker], now) for worker in workers[:_MAX_NAMED]},
         }
         score = max(max(rhythm.late, rhythm.irregular) for rhythm in self._degraded.values())
-        return self._verdict("late", now, confidence_bound(-score / _LN10), sources, what, evidence, ())
+        return self._finding("late", confidence_bound(-score / _LN10), sources, what, evidence)
 
-    def _verdict(
+    def _finding(
         self,
         scope: str,
-        now: float,
         confidence: float,
         sources: tuple[str, ...],
         summary: str,
         evidence: dict[str, Any],
-        traces: tuple[TraceRef, ...],
-    ) -> Verdict:
-        return Verdict(
+        traces: tuple[TraceRef, ...] = (),
+    ) -> Finding:
+        return Finding(
             pattern=self.pattern,
             scope=scope,
-            state=VerdictState.OPENED,
-            at=now,
-            opened_at=now,
             confidence=confidence,
             sources=sources,
             summary=summary,
             window_s=self.gates.time_window_s,
+            sure=True,
             evidence=evidence,
             traces=traces,
         )
@@ -245,17 +212,12 @@ class HeartbeatDegradation:
         self._workers.clear()
         self._lost.clear()
         self._degraded.clear()
-        self._scopes = {"late": _Scope(), "lost": _Scope()}
         self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
             "dropped": self.dropped,
             "workers": {worker: rhythm.dump() for worker, rhythm in self._workers.items()},
-            "scopes": {
-                name: [scope.verdict.dump() if scope.verdict is not None else None, scope.clear_since]
-                for name, scope in self._scopes.items()
-            },
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -264,8 +226,6 @@ class HeartbeatDegradation:
         for worker, item in state["workers"].items():
             rhythm = self._workers[worker] = Rhythm.load(item)
             self._sort(worker, rhythm)
-        for name, (verdict, clear_since) in state["scopes"].items():
-            self._scopes[name] = _Scope(Verdict.load(verdict) if verdict is not None else None, clear_since)
 
 
 def _loss_confidence(rhythm: Rhythm) -> float:

@@ -1,13 +1,13 @@
-"""Verdicts: what the detectors conclude, how sure they are, and why."""
+"""Verdicts: what is concluded of the monitored system, how sure that is, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
-from otel_monitor_processors.observation import Observation, TraceRef
+from otel_monitor_processors.observation import TraceRef
 
 
 class Pattern(StrEnum):
@@ -34,7 +34,8 @@ class Verdict:
     """One conclusion about the monitored system. At most one is open per pattern and scope.
 
     `confidence` is the probability that the pattern is really there, `sources` are the instances it
-    concerns, `evidence` the numbers behind it, `summary` the same in words.
+    concerns, `root` the one it started from where that is known, `evidence` the numbers behind it, `summary`
+    the same in words.
     """
 
     pattern: Pattern
@@ -46,6 +47,7 @@ class Verdict:
     sources: tuple[str, ...]
     summary: str
     window_s: float
+    root: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     traces: tuple[TraceRef, ...] = ()
 
@@ -60,47 +62,3 @@ class Verdict:
         values["sources"] = tuple(state["sources"])
         values["traces"] = tuple(TraceRef(*trace) for trace in state["traces"])
         return cls(**values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gates:
-    """What a pattern needs at least, on top of its evidence; they can be set at run time.
-
-    `min_events` observations of a source, `failure_rate_threshold` as the share of the known sources that is
-    affected, both within `time_window_s`.
-    """
-
-    enabled: bool = True
-    min_events: int = 5
-    time_window_s: float = 60.0
-    failure_rate_threshold: float = 0.0
-
-
-class Detector(Protocol):
-    """Recognises one failure pattern in a stream of observations.
-
-    It touches no clock: time is the observations' own and what `verdicts` is given. Observations arrive in
-    event-time order, `verdicts` is called about every second of it.
-    """
-
-    pattern: Pattern
-    gates: Gates
-    dropped: int
-
-    def observe(self, observation: Observation) -> bool:
-        """Take in one observation. True: `verdicts` should be asked at once."""
-
-    def verdicts(self, now: float) -> Iterable[Verdict]:
-        """What has opened, changed or closed by `now` since the last call."""
-
-    def pause(self, gap_s: float) -> None:
-        """The observer itself stood still for `gap_s` seconds: whatever did not arrive then proves nothing."""
-
-    def reset(self) -> None:
-        """Forget everything."""
-
-    def dump(self) -> dict[str, Any]:
-        """The whole state as JSON-compatible data."""
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Take up a state that `dump` has given."""

@@ -1,0 +1,159 @@
+"""The arbiter: compares rival findings, and opens, updates and closes verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from otel_monitor_processors.patterns.finding import Finding
+from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
+
+OPEN_AT = 0.5
+"""Confidence at which a verdict opens."""
+CLOSE_AT = 0.3
+"""Confidence below which an open verdict is on its way to its end."""
+
+PRECEDENCE = (
+    Pattern.DATABASE_CONTENTION,
+    Pattern.RESOURCE_EXHAUSTION,
+    Pattern.NETWORK_PARTITION,
+    Pattern.HEARTBEAT_DEGRADATION,
+    Pattern.CASCADING_FAILURES,
+    Pattern.LOAD_IMBALANCE,
+)
+"""Who explains whom: a cause stands before what follows from it."""
+
+_CLOSE_AFTER_S = 5.0
+_EXPLAINED = 0.2
+_RANK = {pattern: rank for rank, pattern in enumerate(PRECEDENCE)}
+Key = tuple[Pattern, str]
+
+
+@dataclass(slots=True)
+class _Case:
+    """One pattern in one scope: the verdict that is open, how often in a row it was found, and since when not."""
+
+    verdict: Verdict | None = None
+    seen: int = 0
+    clear_since: float | None = None
+
+
+class Arbiter:
+    """Keeps the verdicts. Nothing here knows a clock: `now` is passed in."""
+
+    def __init__(self) -> None:
+        self._cases: dict[Key, _Case] = {}
+        self._confidence: dict[Pattern, float] = {}
+
+    def judge(self, findings: Iterable[Finding], now: float) -> Iterator[Verdict]:
+        """Hold the findings of one evaluation against each other; what changed because of them."""
+        ranked = explain(sorted(findings, key=lambda finding: (_RANK[finding.pattern], finding.scope)))
+        self._confidence = {}
+        found: set[Key] = set()
+        for finding in ranked:
+            key = (finding.pattern, finding.scope)
+            found.add(key)
+            self._confidence[finding.pattern] = max(finding.confidence, self._confidence.get(finding.pattern, 0.0))
+            yield from self._weigh(self._cases.setdefault(key, _Case()), finding, now)
+        for key in [key for key in self._cases if key not in found]:
+            case = self._cases[key]
+            yield from self._clear(case, now)
+            if case.verdict is None:
+                del self._cases[key]
+
+    def _weigh(self, case: _Case, finding: Finding, now: float) -> Iterator[Verdict]:
+        if finding.confidence < (CLOSE_AT if case.verdict is not None else OPEN_AT):
+            yield from self._clear(case, now)
+            return
+        case.seen += 1
+        case.clear_since = None
+        if case.verdict is None:
+            if finding.sure or case.seen > 1:
+                case.verdict = _verdict(finding, now)
+                yield case.verdict
+        elif finding.sources != case.verdict.sources:
+            case.verdict = replace(_verdict(finding, now), state=VerdictState.UPDATED, opened_at=case.verdict.opened_at)
+            yield case.verdict
+
+    def _clear(self, case: _Case, now: float) -> Iterator[Verdict]:
+        case.seen = 0
+        if case.verdict is None:
+            return
+        if case.clear_since is None:
+            case.clear_since = now
+        if now - case.clear_since >= _CLOSE_AFTER_S:
+            yield replace(case.verdict, state=VerdictState.CLOSED, at=now, summary="the evidence is gone")
+            case.verdict = None
+            case.clear_since = None
+
+    def open_verdicts(self) -> list[Verdict]:
+        """Every open verdict, the causes first."""
+        verdicts = [case.verdict for case in self._cases.values() if case.verdict is not None]
+        return sorted(verdicts, key=lambda verdict: (_RANK[verdict.pattern], verdict.scope))
+
+    def confidence(self, pattern: Pattern) -> float:
+        """The confidence in a pattern as of the last evaluation, rival explanations taken into account."""
+        return self._confidence.get(pattern, 0.0)
+
+    def reset(self) -> None:
+        self._cases.clear()
+        self._confidence.clear()
+
+    def dump(self) -> dict[str, Any]:
+        cases = [
+            [pattern, scope, case.verdict.dump() if case.verdict is not None else None, case.seen, case.clear_since]
+            for (pattern, scope), case in self._cases.items()
+        ]
+        return {"cases": cases, "confidence": list(self._confidence.items())}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._cases = {
+            (Pattern(pattern), scope): _Case(Verdict.load(verdict) if verdict is not None else None, seen, clear)
+            for pattern, scope, verdict, seen, clear in state["cases"]
+        }
+        self._confidence = {Pattern(pattern): value for pattern, value in state["confidence"]}
+
+
+def explain(findings: list[Finding]) -> list[Finding]:
+    """The findings, causes first, each that an earlier one accounts for reduced, and named in that one's evidence."""
+    kept: list[Finding] = []
+    for finding in findings:
+        cause = next((i for i, other in enumerate(kept) if _accounts_for(other, finding)), None)
+        if cause is None:
+            kept.append(finding)
+            continue
+        winner = kept[cause]
+        rival = {
+            "pattern": str(finding.pattern),
+            "confidence": round(finding.confidence, 3),
+            "sources": list(finding.sources),
+            "lost_because": f"{winner.pattern} accounts for it: {winner.summary}",
+        }
+        rivals = [*winner.evidence.get("rivals", ()), rival]
+        kept[cause] = replace(winner, evidence={**winner.evidence, "rivals": rivals})
+        kept.append(replace(finding, confidence=min(finding.confidence, _EXPLAINED)))
+    return kept
+
+
+def _accounts_for(cause: Finding, finding: Finding) -> bool:
+    if cause.pattern is finding.pattern or cause.confidence < OPEN_AT or cause.confidence <= _EXPLAINED:
+        return False
+    return cause.explains is None or (bool(finding.sources) and cause.explains.issuperset(finding.sources))
+
+
+def _verdict(finding: Finding, now: float) -> Verdict:
+    return Verdict(
+        pattern=finding.pattern,
+        scope=finding.scope,
+        state=VerdictState.OPENED,
+        at=now,
+        opened_at=now,
+        confidence=finding.confidence,
+        sources=finding.sources,
+        summary=finding.summary,
+        window_s=finding.window_s,
+        root=finding.root,
+        evidence=finding.evidence,
+        traces=finding.traces,
+    )
