@@ -34,7 +34,7 @@ _STACKTRACE: Final = "exception.stacktrace"
 
 _GOOD_CODES: Final = frozenset({"", "0", "00000", "OK", "ok"})
 _LONGEST: Final = 65_536
-_RAISED: Final = re.compile(r"(?:Caused by: )?((?:[A-Za-z_]\w*\.)*[A-Z_]\w*)(?:: (.*))?")
+_RAISED: Final = re.compile(r"(?: *\| )?(?:Caused by: )?((?:[A-Za-z_]\w*\.)*[A-Z_]\w*)(?:: (.*))?")
 _DESCRIBED: Final = re.compile(r"(?:StatusCode\.)?((?:\w+\.)*\w+)(?::\s*(.*)|$)", re.DOTALL)
 _ASYNCPG_POOL: Final = re.compile(r'asyncpg/pool\.py", line \d+, in _acquire\b')
 _ASYNCPG_CONNECT: Final = re.compile(r'asyncpg/connection\.py", line \d+, in connect\b')
@@ -100,12 +100,11 @@ def _evidence(attributes: Mapping[str, object], description: str) -> Iterator[Ev
 def _described(description: str, class_name: str) -> Iterator[Evidence]:
     """A status description as OpenTelemetry's SDKs write it: "ConnectionError: Error 111 connecting to ..."."""
     described = _DESCRIBED.match(description)
-    if described:
-        class_name = class_name or described[1]
-        yield word_evidence(described[1], "")
+    if described and not class_name:
+        class_name = described[1]
+        yield word_evidence(class_name, "")
         yield text_evidence(described[2] or "", class_name)
-    elif description:
-        yield text_evidence(description, class_name)
+    yield text_evidence(description, class_name)
 
 
 def _raised(stacktrace: str) -> Iterator[Evidence]:

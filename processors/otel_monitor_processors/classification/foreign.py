@@ -32,6 +32,16 @@ def attribute(owner: object, name: str) -> Any:
         return None
 
 
+def answer_of(owner: object, method: str) -> Any:
+    """What a method without arguments returns, or None, whatever it does."""
+    try:
+        return getattr(owner, method)()
+    except Exception as failure:  # noqa: BLE001 - a foreign method may raise anything, and may not be there
+        if _raised_by_signal_handler(failure):
+            raise
+        return None
+
+
 def text_of(error: BaseException) -> str:
     """What `str(error)` says, or nothing where it raises."""
     try:

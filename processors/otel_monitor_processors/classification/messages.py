@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_monitor_processors.classification.category import CONTROL, Category, Meaning
+from otel_monitor_processors.classification.codes import HTTP
 
 _LONGEST: Final = 4096
 
@@ -56,8 +57,6 @@ _RESOURCE = (
     "input/output error",  # EIO
     "resource temporarily unavailable",  # EAGAIN
     "can't start new thread",  # CPython
-    "too many 429 error responses",  # urllib3's retries
-    "too many 503 error responses",
 )
 
 _NETWORK = (
@@ -93,6 +92,7 @@ _NETWORK = (
     "unknown mysql server host",
     "can't write against a read only replica",  # Redis
     "connection closed by server",
+    "connect call failed",  # asyncio
     "connection refused",  # ECONNREFUSED
     "connection reset by peer",  # ECONNRESET
     "broken pipe",  # EPIPE
@@ -110,7 +110,6 @@ _NETWORK = (
     "unexpected_eof_while_reading",  # OpenSSL
     "remote end closed connection without response",  # http.client
     "server disconnected",  # aiohttp, httpx
-    "too many 502 error responses",  # urllib3's retries
     "(connect timeout=",  # urllib3
     "no such host",  # Go
     "failed to connect to all addresses",  # gRPC
@@ -129,25 +128,49 @@ _TIMEOUT = (
     "context deadline exceeded",  # Go
     "deadline exceeded",  # gRPC
     "i/o timeout",
-    "too many 408 error responses",  # urllib3's retries
-    "too many 504 error responses",
 )
 
 _WORKER_LOST = (
     "worker exited prematurely",  # billiard
     "a process in the process pool was terminated abruptly",  # concurrent.futures
     "work-horse terminated unexpectedly",  # RQ
+    "died with <signals.sigkill",  # subprocess
+    "died with <signals.sigsegv",
+    "died with <signals.sigbus",
+    "died with <signals.sigabrt",
+    "non-zero exit status 137",
+    "non-zero exit status 139",
+)
+
+_APPLICATION = (
+    "certificate verify failed",  # OpenSSL
+    "[ssl: wrong_version_number]",
 )
 
 _CONTROL = ("context canceled",)  # Go
 
 
+_HTTP = (
+    "http error {}:",  # urllib
+    "{} server error:",  # requests
+    "{} client error:",
+    "error '{} ",  # httpx
+    "{}, message=",  # aiohttp
+    "too many {} error responses",  # urllib3's retries
+)
+
+
+def _http(meaning: Meaning) -> tuple[str, ...]:
+    return tuple(phrase.format(code) for code, meant in HTTP.items() if meant is meaning for phrase in _HTTP)
+
+
 _PHRASES: Final[tuple[tuple[Meaning, tuple[str, ...]], ...]] = (
     (Category.WORKER_LOST, _WORKER_LOST),
     (Category.CONTENTION, _CONTENTION),
-    (Category.RESOURCE, _RESOURCE),
-    (Category.TIMEOUT, _TIMEOUT),
-    (Category.NETWORK, _NETWORK),
+    (Category.RESOURCE, _RESOURCE + _http(Category.RESOURCE)),
+    (Category.TIMEOUT, _TIMEOUT + _http(Category.TIMEOUT)),
+    (Category.NETWORK, _NETWORK + _http(Category.NETWORK)),
+    (Category.APPLICATION, _APPLICATION),
     (CONTROL, _CONTROL),
 )
 

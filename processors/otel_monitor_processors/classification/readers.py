@@ -28,6 +28,7 @@ from otel_monitor_processors.classification.codes import (
     sqlstate_meaning,
 )
 from otel_monitor_processors.classification.foreign import (
+    answer_of,
     attribute,
     first_argument,
     text_of,
@@ -140,11 +141,9 @@ def read_redis(error: BaseException) -> Meaning | None:
 
 
 def read_grpc(error: BaseException) -> Meaning | None:
-    is_active = attribute(error, "is_active")
-    code = attribute(error, "code")
-    if not callable(code) or (callable(is_active) and is_active()):  # asked while active, it would wait
+    if answer_of(error, "done") is False:  # a stream's error is the stream: asked before its end, it would wait
         return None
-    name = attribute(code(), "name")
+    name = attribute(answer_of(error, "code"), "name")
     return GRPC.get(name) if type(name) is str else None
 
 

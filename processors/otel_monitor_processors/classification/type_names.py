@@ -49,8 +49,8 @@ _NETWORK = """
     redis.exceptions.ReadOnlyError redis.exceptions.ClusterDownError redis.exceptions.MasterDownError
     amqp.exceptions.ConnectionForced pika.exceptions.AMQPHeartbeatTimeout pika.exceptions.StreamLostError
     httpx.ConnectTimeout httpcore.ConnectTimeout requests.exceptions.ConnectTimeout
-    urllib3.exceptions.NewConnectionError urllib3.exceptions.NameResolutionError
-    urllib3.exceptions.ConnectTimeoutError urllib3.exceptions.IncompleteRead urllib3.exceptions.InvalidChunkLength
+    urllib3.exceptions.NameResolutionError urllib3.exceptions.ConnectTimeoutError
+    urllib3.exceptions.IncompleteRead urllib3.exceptions.InvalidChunkLength
     aiohttp.client_exceptions.ConnectionTimeoutError aiohttp.client_exceptions.ClientConnectorDNSError
     aiohttp.client_exceptions.ServerDisconnectedError
     pymongo.errors.NotPrimaryError
@@ -74,7 +74,7 @@ _NETWORK_MOSTLY = """
     httpcore.NetworkError httpcore.ConnectError httpcore.ReadError httpcore.WriteError httpcore.ProxyError
     httpcore.RemoteProtocolError
     requests.exceptions.ConnectionError requests.exceptions.ChunkedEncodingError requests.exceptions.ProxyError
-    urllib3.exceptions.ProtocolError urllib3.exceptions.ProxyError
+    urllib3.exceptions.ProtocolError urllib3.exceptions.NewConnectionError urllib3.exceptions.ProxyError
     aiohttp.client_exceptions.ClientConnectionError aiohttp.client_exceptions.ClientOSError
     aiohttp.client_exceptions.ClientConnectorError aiohttp.client_exceptions.ClientProxyConnectionError
     aiohttp.client_exceptions.UnixClientConnectorError aiohttp.client_exceptions.ServerConnectionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -33,6 +34,7 @@ from otel_monitor_processors.classification.type_names import TYPE_NAMES, WRAPPE
 _NUMBER: Final = re.compile(r"-?\d{1,9}")
 _ORACLE: Final = re.compile(r"ORA-(\d{5})")
 _INNER_CLASS: Final = re.compile(r"\(((?:\w+\.)+\w+)\) ")
+_GRPC_STATUS: Final = re.compile(r"\bStatusCode\.([A-Z_]+)")
 _MYSQL_CODE: Final = re.compile(r"\(?(\d{4}),? \(?")
 
 
@@ -46,15 +48,19 @@ class Evidence(NamedTuple):
 _NOTHING: Final = Evidence(None)
 
 
+_MEANS_MORE: Final = frozenset({"OperationalError"})
+"""Bare names that every library with a database has, too."""
+
+
 def _by_last_part() -> dict[str, str]:
     """Full names by their last part, where all classes of that name mean the same."""
     full_names: dict[str, str] = {}
     for name, meaning in TYPE_NAMES.items():
         last = name.rpartition(".")[2]
         known = full_names.setdefault(last, name)
-        if known and TYPE_NAMES[known] is not meaning and last not in TYPE_NAMES:
+        if known and TYPE_NAMES[known] is not meaning:
             full_names[last] = ""
-    return full_names
+    return {last: name for last, name in full_names.items() if last not in _MEANS_MORE and not hasattr(builtins, last)}
 
 
 _FULL_NAMES: Final = _by_last_part()
@@ -98,7 +104,9 @@ def text_evidence(text: str, class_name: str) -> Evidence:
         code = _MYSQL_CODE.match(text)  # "(1205, 'Lock wait timeout exceeded...')" or "1205 (HY000): Lock ..."
         if code:
             return Evidence(mysql_meaning(int(code[1])))
-    return Evidence(text_meaning(text))
+    status = _GRPC_STATUS.search(text)
+    meaning = grpc_meaning(status[1]) if status else None
+    return Evidence(meaning or text_meaning(text))
 
 
 def grpc_meaning(code: str | int) -> Meaning | None:

@@ -1,0 +1,1 @@
+"""A discrete-event model of orchestrators, workers, services, a database and the network between them."""

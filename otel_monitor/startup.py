@@ -1,0 +1,157 @@
+"""Starts otel-monitor in a process, and stops it: detection, processors, recording, and an end within a bound."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.resources import Resource
+
+from otel_monitor import activation, fork, provider_internals
+from otel_monitor.activation import read_settings
+from otel_monitor.attachment import Attachment, shortcomings
+from otel_monitor.detection import build_engine, reads_foreign_metrics
+from otel_monitor.exporters import Exports
+from otel_monitor.instrumentation import recorder
+from otel_monitor.settings import Settings
+from otel_monitor.shutdown import Shutdown
+from otel_monitor.telemetry import Telemetry
+from otel_monitor.user_line import say
+from otel_monitor_processors.guard import guard
+from otel_monitor_processors.otel.driver import Driver, set_current_driver
+from otel_monitor_processors.otel.mapping import source_of
+
+_lock = threading.RLock()  # guards _monitoring
+_monitoring: Monitoring | None = None
+
+
+class Monitoring:
+    """Everything of otel-monitor in this process. Made once; started and stopped as often as need be."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.driver = Driver(build_engine(settings))
+        self.exports = Exports()
+        self.attachment = Attachment(
+            self.driver,
+            self.exports,
+            console=settings.enable_console_notifications,
+            foreign_metrics=reads_foreign_metrics(settings),
+        )
+        self.shutdown = Shutdown(self._end_detection, self.exports, settings.shutdown_timeout)
+        self._running = False
+        self._owns_pipeline = False
+        self._said = ""
+
+    def owns_pipeline(self) -> None:
+        """The SDK was set up by us: its exporters are ours to wrap."""
+        self._owns_pipeline = True
+        self.attachment.adopt_exporters()
+
+    def start(self, settings: Settings, file: str = "") -> None:
+        """Attach to whatever providers there are by now, and record and detect from now on."""
+        if settings != self.settings:
+            self.settings = settings
+            self.driver.engine = build_engine(settings)
+        missing, late = self.attachment.attach()
+        self._say_once(shortcomings(missing, late=late, file=file))
+        self.shutdown.timeout_s = settings.shutdown_timeout
+        self.shutdown.providers = self.attachment.providers()
+        if self._running:
+            return
+        self._running = True
+        set_current_driver(self.driver)
+        self.attachment.gate.open = True
+        recorder.install(self._telemetry())
+        self.shutdown.register()  # after the providers exist: what is registered last runs first
+        fork.protect(self._in_child, self.shutdown.run)
+        self.driver.start()
+
+    def stop(self) -> None:
+        """Record and detect nothing more, after a last evaluation. The providers live on."""
+        if not self._running:
+            return
+        self._running = False
+        recorder.uninstall()
+        self.driver.stop()
+        self.attachment.detach()
+        set_current_driver(None)
+        if not self._owns_pipeline:
+            self.shutdown.unregister()
+            fork.unprotect()
+
+    def _telemetry(self) -> Telemetry:
+        tracers, meters = trace.get_tracer_provider(), metrics.get_meter_provider()
+        resource = getattr(tracers, "resource", None)
+        attributes = resource.attributes if isinstance(resource, Resource) else Resource.create().attributes
+        source, service = source_of(attributes)
+        return Telemetry(tracers, meters, self.driver, self.settings, source, service)
+
+    def _end_detection(self, timeout_s: float) -> None:
+        self.attachment.read_metrics()
+        self.driver.stop(timeout_s)
+        self.attachment.gate.open = False
+
+    def _in_child(self) -> None:
+        self.exports.forked()
+        for provider in self.shutdown.providers:
+            provider_internals.renew_metrics(provider)
+            provider_internals.renew_processors(provider)
+
+    def _say_once(self, text: str) -> None:
+        if text and text != self._said:
+            self._said = text
+            say(f"{text}. Your code keeps running.")
+
+
+@guard("startup.pipeline")
+def pipeline(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for the SDK's configurator that put our processors and exporters in their places."""
+    with _lock:
+        return _make(read_settings()).attachment.pipeline(given)
+
+
+@guard("startup.configured")
+def configured(file: str = "") -> None:
+    """The SDK has been set up by our configurator, from `file` or from the environment."""
+    with _lock:
+        settings = read_settings()
+        monitoring = _make(settings)
+        monitoring.owns_pipeline()
+        monitoring.start(settings, file)
+
+
+@guard("startup.start")
+def start(settings: Settings | None = None) -> None:
+    """Start otel-monitor, unless it runs or is switched off. Attaches to the providers that are set by now."""
+    if not activation.wanted(os.environ):
+        return
+    with _lock:
+        settings = read_settings() if settings is None else settings
+        if settings.enabled:
+            _make(settings).start(settings)
+
+
+@guard("startup.stop")
+def stop() -> None:
+    """Stop otel-monitor, if it runs."""
+    with _lock:
+        if _monitoring is not None:
+            _monitoring.stop()
+
+
+def _make(settings: Settings) -> Monitoring:
+    global _monitoring
+    if _monitoring is None:
+        _monitoring = Monitoring(settings)
+    return _monitoring
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)

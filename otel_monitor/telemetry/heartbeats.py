@@ -1,0 +1,43 @@
+"""Heartbeats: metrics always, a span only for one that failed or was slow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otel_monitor.instrumentation.operation import Side
+from otel_monitor.telemetry.activity import ORCHESTRATOR_PEER, Activity
+from otel_monitor.telemetry.calls import Call
+from otel_monitor_processors.observation import Heartbeat
+
+
+class HeartbeatActivity(Activity):
+    """The receiver measures the rhythm, by its own clock; the sender whether it got through.
+
+    A heartbeat has been received when its handler is called, whatever becomes of the handler then: a
+    database that locks the handler out does not make the worker silent.
+    """
+
+    traced = False
+
+    def begin(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        operation = call.operation
+        if operation.side is not Side.ORCHESTRATOR or operation.worker is None:
+            return
+        worker = operation.worker(args, kwargs)
+        if worker is None:
+            return
+        call.worker = worker
+        telemetry = self.telemetry
+        gap_s, key = telemetry.fleet.heartbeat(worker, call.began_at)
+        if gap_s is not None:
+            self.metrics.heartbeat_interval.record(gap_s, key)
+        self.driver.offer(Heartbeat(call.began_at, worker, telemetry.source))
+
+    def end(self, call: Call) -> None:
+        self.metrics.heartbeat_duration.record(call.duration_s, (), call.trace_context)
+        if call.operation.side is Side.WORKER:
+            source = self.telemetry.source
+            reached = call.category is None
+            self.driver.offer(Heartbeat(call.began_at, source, source, reached, call.duration_s, call.trace))
+            self.report_link(call, ORCHESTRATOR_PEER)

@@ -1,0 +1,74 @@
+"""What is measured from time to time, in the driver's thread: event loops, silent workers, resources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otel_monitor.telemetry.instruments import EVENT_LOOP_DELAY, LOAD_IMBALANCE, Instrument
+from otel_monitor_processors.guard import guard
+from otel_monitor_processors.observation import Level, MetricPoint
+
+if TYPE_CHECKING:
+    from otel_monitor.telemetry.resources import Resources, Sample
+    from otel_monitor.telemetry.telemetry import Telemetry
+
+PULSE_S = 1.0
+
+
+class Sampling:
+    """The periodic duties of one `Telemetry`."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._resources: Resources | None = None
+
+    @property
+    def resources(self) -> Sample | None:
+        """What the last sampling found, once there was one."""
+        return self._resources.last if self._resources is not None else None
+
+    @guard("sampling.pulse")
+    def pulse(self) -> None:
+        """Once a second."""
+        telemetry = self._telemetry
+        missed = telemetry.fleet.take_missed(telemetry.driver.now())
+        if missed:
+            telemetry.metrics.heartbeat_missed.add(missed)
+        imbalance = telemetry.fleet.imbalance()
+        if imbalance is not None:
+            self._point(LOAD_IMBALANCE, imbalance)
+        delays_s = telemetry.loops.delays_s()
+        for delay_s in delays_s:
+            telemetry.metrics.event_loop_delay.record(delay_s)
+        if delays_s:
+            self._point(EVENT_LOOP_DELAY, max(delays_s))
+        self._take_detection()
+
+    @guard("sampling.resources")
+    def sample_resources(self) -> None:
+        """Once a monitoring interval."""
+        if self._resources is None:
+            from otel_monitor.telemetry.resources import Resources
+
+            self._resources = Resources()
+        telemetry = self._telemetry
+        sample = self._resources.sample()
+        at = telemetry.driver.now()
+        for name, usage in sample.levels.items():
+            telemetry.driver.offer(Level(at, telemetry.source, name, usage.value, usage.limit, telemetry.service))
+
+    def reset_after_fork(self) -> None:
+        """In a child: it is another process."""
+        self._resources = None
+
+    def _point(self, instrument: Instrument, value: float) -> None:
+        telemetry = self._telemetry
+        at = telemetry.driver.now()
+        telemetry.driver.offer(
+            MetricPoint(at, telemetry.source, instrument.name, (), value, instrument.unit, telemetry.service)
+        )
+
+    def _take_detection(self) -> None:
+        durations_s = self._telemetry.driver.detection_s
+        for _ in range(len(durations_s)):
+            self._telemetry.metrics.detection.record(durations_s.popleft(), ("driver",))

@@ -1,0 +1,111 @@
+"""Peers on loopback that behave badly: they refuse, reset, fall silent, hang up, or answer what they were told to."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from tests.ports import free_port
+
+HOST = "127.0.0.1"
+UNRESOLVABLE = "nobody.invalid"
+
+Behaviour = Callable[[socket.socket], None]
+
+
+def refusing() -> int:
+    """A port that nobody listens on."""
+    return free_port()
+
+
+@contextmanager
+def peer(behave: Behaviour) -> Iterator[int]:
+    """The port of a server that does `behave` to each connection, one after another."""
+    with socket.create_server((HOST, 0)) as server:
+        thread = threading.Thread(target=_serve, args=(server, behave), daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def _serve(server: socket.socket, behave: Behaviour) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.settimeout(5)
+                behave(connection)
+
+
+def reset(connection: socket.socket) -> None:
+    """Read the request, then break the connection off."""
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Read the request, then close in good order without an answer."""
+    connection.recv(65536)
+
+
+def answering(answer: bytes) -> Behaviour:
+    """Read the request, answer with these bytes, and close."""
+
+    def answer_once(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    return answer_once
+
+
+def status(code: int) -> Behaviour:
+    """Answer with an HTTP status."""
+    return answering(b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % code)
+
+
+TRUNCATED = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
+CHUNKED_TRUNCATED = answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab")
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """The port of a server whose kernel accepts, and that never says a word."""
+    with socket.create_server((HOST, 0), backlog=16) as server:
+        yield server.getsockname()[1]
+
+
+@contextmanager
+def stalling(beginning: bytes) -> Iterator[int]:
+    """The port of a server that begins an answer and never ends it."""
+    ended = threading.Event()
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(beginning)
+        ended.wait(10)
+
+    with peer(behave) as port:
+        yield port
+        ended.set()
+
+
+@contextmanager
+def unreachable() -> Iterator[int]:
+    """A port whose queue of connections is full: one more gets no answer, as from a host that is gone."""
+    with socket.socket() as server:
+        server.bind((HOST, 0))
+        server.listen(0)
+        port: int = server.getsockname()[1]
+        waiting = []
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex((HOST, port))
+            waiting.append(client)
+        yield port
+        for client in waiting:
+            client.close()
