@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 _SKETCH_SCALE = 4
 _SKETCH_BASE_LN = math.log(2.0) * 2.0**-_SKETCH_SCALE
 _SMALLEST = 1e-9
 _ASYMPTOTIC_Z = 8.0
+_LN10 = math.log(10.0)
 
 
 class LogSketch:
@@ -35,6 +37,11 @@ class LogSketch:
         for index, count in other.buckets.items():
             buckets[index] = buckets.get(index, 0) + count
         self.count += other.count
+
+    def halve(self) -> None:
+        """Let the past weigh half: recent values count for more."""
+        self.buckets = {index: count // 2 for index, count in self.buckets.items() if count > 1}
+        self.count = sum(self.buckets.values())
 
     def quantile(self, q: float) -> float:
         """The `q` quantile, 0 when nothing was added."""
@@ -105,3 +112,79 @@ def confidence_bound(log10_p: float) -> float:
     p = 10.0 ** max(log10_p, -300.0)
     confidence: float = 1.0 / (1.0 - math.e * p * math.log(p))
     return confidence
+
+
+def log10_binomial_tail(k: int, n: int, p: float) -> float:
+    """An upper bound on log10 P(X >= k) for X ~ Binomial(n, p): Chernoff's, exp(-n KL(k/n || p)).
+
+    It errs on the side of no alarm, by less than a factor of about √n.
+    """
+    if n <= 0 or k <= n * p:
+        return 0.0
+    share = k / n
+    p = min(max(p, 1e-12), 1.0 - 1e-12)
+    divergence = share * math.log(share / p)
+    if share < 1.0:
+        divergence += (1.0 - share) * math.log((1.0 - share) / (1.0 - p))
+    return -n * divergence / _LN10
+
+
+def log10_poisson_tail(k: int, mean: float) -> float:
+    """An upper bound on log10 P(X >= k) for X ~ Poisson(mean): Chernoff's, e^(k - mean) (mean/k)^k."""
+    if k <= mean:
+        return 0.0
+    mean = max(mean, 1e-12)
+    return (k - mean + k * math.log(mean / k)) / _LN10
+
+
+def log10_choose(n: int, k: int) -> float:
+    """log10 of the number of ways to choose `k` of `n`: the price of having chosen the worst `k` afterwards."""
+    if not 0 <= k <= n:
+        return 0.0
+    return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / _LN10
+
+
+def mann_kendall_z(values: Sequence[float]) -> float:
+    """How many deviations the number of rising pairs is off chance. Above 3, the values rise beyond doubt.
+
+    Source: Mann (Econometrica 13, 1945), Kendall; variance without ties.
+    """
+    n = len(values)
+    if n < 4:
+        return 0.0
+    score = 0
+    for i in range(n - 1):
+        first = values[i]
+        score += sum([(later > first) - (later < first) for later in values[i + 1 :]])
+    variance = n * (n - 1) * (2 * n + 5) / 18.0
+    return (score - (score > 0) + (score < 0)) / math.sqrt(variance)
+
+
+def slopes(times: Sequence[float], values: Sequence[float]) -> list[float]:
+    """The slopes of all pairs of points, sorted: their median is Theil and Sen's estimate of the trend."""
+    pairs = [
+        (values[j] - values[i]) / (times[j] - times[i])
+        for i in range(len(times) - 1)
+        for j in range(i + 1, len(times))
+        if times[j] > times[i]
+    ]
+    return sorted(pairs)
+
+
+def g_test_z(observed: Sequence[float], expected: Sequence[float]) -> float:
+    """How many deviations the G statistic of counts against expectations is off chance.
+
+    Williams' correction (Biometrika 63, 1976) and the Wilson-Hilferty approximation of chi-squared by a normal.
+    """
+    cells = [(o, e) for o, e in zip(observed, expected, strict=True) if e > 0]
+    freedom = len(cells) - 1
+    total = sum(o for o, _ in cells)
+    if freedom < 1 or total <= 0:
+        return 0.0
+    g = 2.0 * sum(o * math.log(o / e) for o, e in cells if o > 0)
+    g /= 1.0 + (sum(total / max(e, 1e-9) for _, e in cells) - 1.0) / (6.0 * total * freedom)
+    if g <= 0:
+        return 0.0
+    spread = 2.0 / (9.0 * freedom)
+    z: float = ((g / freedom) ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread)
+    return z
