@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.book import AlertBook
@@ -19,12 +20,13 @@ from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
 from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.measures import Measures, series_labels
-from otel_monitor_processors.observation import Observation, Operation, Outcome, TraceRef
+from otel_monitor_processors.observation import DatabaseOperation, Observation, Operation, Outcome, TraceRef
 from otel_monitor_processors.observation_codec import dump_observation, load_observation
 from otel_monitor_processors.patterns.arbiter import Arbiter
 from otel_monitor_processors.patterns.finding import Detector
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
+from otel_monitor_processors.tally import Tallies, Tally
 
 DUMP_VERSION = 1
 EVALUATION_INTERVAL_S = 1.0
@@ -82,6 +84,8 @@ class Engine:
         self._measures = Measures(self.rules)
         self._book = AlertBook()
         self._arbiter = Arbiter()
+        self._tallies = Tallies()
+        self._routes = _routes(self.detectors)
         self._offences: list[Offence] = []
         self._buffer: list[tuple[float, str, str, Observation]] = []
         self._newest = -math.inf
@@ -129,7 +133,13 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When `advance` may have news although nothing is observed; None: never."""
-        live = self._measures.live or len(self._book) or self._arbiter.open_verdicts() or self._buffer
+        live = (
+            self._measures.live
+            or len(self._book)
+            or self._arbiter.open_verdicts()
+            or len(self._tallies)
+            or self._buffer
+        )
         if not live or self._evaluated == -math.inf:
             return None
         return self._evaluated + self._interval_s + self._lateness_s
@@ -167,13 +177,17 @@ class Engine:
     @property
     def dropped(self) -> int:
         """How much state was let go for want of room."""
-        return self._measures.dropped + self._book.dropped + sum(detector.dropped for detector in self.detectors)
+        return (
+            self._measures.dropped
+            + self._book.dropped
+            + self._tallies.dropped
+            + sum(detector.dropped for detector in self.detectors)
+        )
 
     # -- steps ------------------------------------------------------------------------------------------
 
     def _valid(self, observation: Observation) -> bool:
-        duration_s = getattr(observation, "duration_s", 0.0)
-        if math.isfinite(observation.at) and math.isfinite(duration_s) and duration_s >= 0.0:
+        if _well_formed(observation):
             return True
         self.malformed += 1
         return False
@@ -183,15 +197,22 @@ class Engine:
             self._take(heapq.heappop(self._buffer)[3], transitions)
 
     def _take(self, observation: Observation, transitions: list[Transition]) -> None:
-        self._catch_up(observation.at, transitions)
+        if observation.at >= self._evaluated + self._interval_s or self._evaluated == -math.inf:
+            self._catch_up(observation.at, transitions)
         self._measures.observe(observation)
+        kind = type(observation)
+        if kind is Operation:
+            self._tallies.add(observation)  # type: ignore[arg-type]  # narrowed by `type`, for speed
+            self._offends(observation, transitions)  # type: ignore[arg-type]  # likewise
+            return
+        if kind is DatabaseOperation:
+            self._tallies.add(observation)  # type: ignore[arg-type]  # likewise
+            return
         news = False
-        for detector in self.detectors:
-            news |= detector.observe(observation)
+        for take in self._routes.get(kind, ()):
+            news |= bool(take(observation))
         if news:
             self._judge(observation.at, transitions)
-        if type(observation) is Operation:
-            self._offends(observation, transitions)
 
     def _catch_up(self, now: float, transitions: list[Transition]) -> None:
         """Evaluate at every grid point up to `now`; a long stretch without anything is not walked through."""
@@ -209,6 +230,9 @@ class Engine:
             self._evaluate(self._evaluated, transitions)
 
     def _evaluate(self, at: float, transitions: list[Transition]) -> None:
+        for tally in self._tallies.close(at):
+            for take in self._routes.get(Tally, ()):
+                take(tally)
         self._judge(at, transitions)
         for rule in self.rules:
             if rule.pattern is None:
@@ -279,6 +303,7 @@ class Engine:
         self._measures = Measures(self.rules)
         self._book = AlertBook()
         self._arbiter.reset()
+        self._tallies.reset()
         self._offences.clear()
         self._buffer.clear()
         self._immediate.clear()
@@ -296,6 +321,7 @@ class Engine:
             "alerts": self._book.dump(),
             "detectors": {detector.pattern: detector.dump() for detector in self.detectors},
             "verdicts": self._arbiter.dump(),
+            "tallies": self._tallies.dump(),
             "buffer": [dump_observation(entry[3]) for entry in sorted(self._buffer, key=lambda entry: entry[:3])],
             "immediate": [[list(key), at] for key, at in self._immediate.items()],
         }
@@ -319,15 +345,30 @@ class Engine:
         for detector in self.detectors:
             detector.load(state["detectors"][detector.pattern])
         self._arbiter.load(state["verdicts"])
+        self._tallies.load(state["tallies"])
         for item in state["buffer"]:
             observation = load_observation(item)
             heapq.heappush(self._buffer, _entry(observation))
         self._immediate = {(key[0], key[1], key[2]): at for key, at in state["immediate"]}
 
 
+def _routes(detectors: Sequence[Detector]) -> dict[type[Any], list[Callable[[Any], bool | None]]]:
+    routes: dict[type[Any], list[Callable[[Any], bool | None]]] = {}
+    for detector in detectors:
+        for kind, take in detector.interests().items():
+            routes.setdefault(kind, []).append(take)
+    return routes
+
+
 def _entry(observation: Observation) -> tuple[float, str, str, Observation]:
     """Sorts by event time, then by content: the order of arrival must not matter."""
     return observation.at, type(observation).__name__, repr(observation), observation
+
+
+def _well_formed(observation: Observation) -> bool:
+    """Whether its numbers are such: comparisons with NaN are false, so that two of them are enough."""
+    duration_s = getattr(observation, "duration_s", 0.0)
+    return -math.inf < observation.at < math.inf and 0.0 <= duration_s < math.inf
 
 
 def _finite(at: float) -> float | None:

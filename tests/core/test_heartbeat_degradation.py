@@ -186,5 +186,5 @@ def test_the_gates_hold_a_pattern_back() -> None:
 def test_workers_beyond_the_limit_are_counted() -> None:
     detector = HeartbeatDegradation()
     for index in range(10_050):
-        detector.observe(Heartbeat(START + index * 1e-3, f"w{index}", "orchestrator"))
+        detector.interests()[Heartbeat](Heartbeat(START + index * 1e-3, f"w{index}", "orchestrator"))
     assert detector.dropped == 50

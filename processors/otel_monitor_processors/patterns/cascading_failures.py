@@ -11,24 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import (
-    Assignment,
-    Change,
-    DatabaseOperation,
-    ErrorLog,
-    Heartbeat,
-    Link,
-    Membership,
-    Observation,
-    Operation,
-    Outcome,
-    TraceRef,
-)
-from otel_monitor_processors.patterns.finding import Finding, Gates
+from otel_monitor_processors.observation import Assignment, Change, ErrorLog, Heartbeat, Link, Membership, TraceRef
+from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.losses import Chain, Losses
 from otel_monitor_processors.patterns.share import Share, fleet_share
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.statistics import confidence_bound, log10_choose
+from otel_monitor_processors.tally import Tally
 
 _MAX_SOURCES = 1_024
 _ABNORMAL_LOG10 = -2.0
@@ -70,38 +59,52 @@ class CascadingFailures:
     def dropped(self, value: int) -> None:
         self._evicted = value
 
-    def observe(self, observation: Observation) -> bool:
+    def interests(self) -> Interests:
         """Failures of any kind, losses, and who was given which task."""
-        kind = type(observation)
-        if kind is Operation or kind is DatabaseOperation:
-            if observation.outcome is not Outcome.CANCELLED:  # type: ignore[union-attr]  # narrowed by `type`
-                self._count(observation, failed=observation.outcome is Outcome.FAILED)  # type: ignore[union-attr]  # likewise
-        elif (kind is Link and not observation.ok) or kind is ErrorLog:  # type: ignore[union-attr]  # likewise
-            self._count(observation, failed=True)
-        elif kind is Assignment:
-            self._losses.assigned(observation)  # type: ignore[arg-type]  # likewise
-        elif kind is Membership and observation.source != observation.observer:  # type: ignore[union-attr]  # likewise
-            if observation.change is Change.LOST:  # type: ignore[union-attr]  # likewise
-                self._losses.lost(observation.source, observation.at)
-                return True
-            self._losses.back(observation.source)
-        elif kind is Heartbeat:
-            self._losses.back(observation.source)
+        return {
+            Tally: self._tally,
+            Link: self._link,
+            ErrorLog: self._log,
+            Assignment: self._losses.assigned,
+            Membership: self._member,
+            Heartbeat: self._heartbeat,
+        }
+
+    def _tally(self, tally: Tally) -> None:
+        traces = [trace for refs in tally.traces.values() for trace in refs]
+        self._count(tally.source, tally.at, tally.calls, tally.failed, traces)
+
+    def _link(self, link: Link) -> None:
+        if not link.ok:
+            self._count(link.source, link.at, 1, 1, [link.trace] if link.trace is not None else [])
+
+    def _log(self, log: ErrorLog) -> None:
+        self._count(log.source, log.at, 1, 1, [log.trace] if log.trace is not None else [])
+
+    def _member(self, membership: Membership) -> bool:
+        if membership.source == membership.observer:
+            return False
+        if membership.change is Change.LOST:
+            self._losses.lost(membership.source, membership.at)
+            return True
+        self._losses.back(membership.source)
         return False
 
-    def _count(self, observation: Any, *, failed: bool) -> None:
-        source = self._sources.get(observation.source)
+    def _heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._losses.back(heartbeat.source)
+
+    def _count(self, name: str, at: float, calls: int, failed: int, traces: list[TraceRef]) -> None:
+        source = self._sources.get(name)
         if source is None:
             if len(self._sources) >= _MAX_SOURCES:
                 self._sources.popitem(last=False)
                 self._evicted += 1
-            source = self._sources[observation.source] = _Source(self.gates.time_window_s)
-        source.failures.add(observation.at, failed)
+            source = self._sources[name] = _Source(self.gates.time_window_s)
+        source.failures.add(at, calls, failed)
         if failed:
             if source.first_failure is None:
-                source.first_failure = observation.at
-            if observation.trace is not None:
-                source.traces = [observation.trace, *source.traces[: _MAX_TRACES - 1]]
+                source.first_failure = at
+            source.traces = [*traces, *source.traces][:_MAX_TRACES]
 
     def findings(self, now: float) -> Iterable[Finding]:
         """The longest chain, and the spread."""
@@ -175,7 +178,7 @@ class CascadingFailures:
 
     def reset(self) -> None:
         self._sources.clear()
-        self._losses = Losses()
+        self._losses.reset()
         self._evicted = 0
 
     def dump(self) -> dict[str, Any]:

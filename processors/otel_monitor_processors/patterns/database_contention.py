@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from otel_monitor_processors.classification import Category
-from otel_monitor_processors.observation import DatabaseOperation, Observation, Operation, Outcome, TraceRef
-from otel_monitor_processors.patterns.finding import Finding, Gates
+from otel_monitor_processors.observation import TraceRef
+from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.share import Share, fleet_share
 from otel_monitor_processors.patterns.tail import Tail
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.statistics import confidence_bound
+from otel_monitor_processors.tally import Tally
 
 _MAX_SOURCES = 1_024
 _MIN_HITS = 3
@@ -52,30 +53,23 @@ class DatabaseContention:
         self.dropped = 0
         self._sources: OrderedDict[str, _Source] = OrderedDict()
 
-    def observe(self, observation: Observation) -> bool:
+    def interests(self) -> Interests:
         """Database operations; other operations only of sources that show no database spans."""
-        kind = type(observation)
-        if kind is DatabaseOperation:
-            self._take(observation, database=True)  # type: ignore[arg-type]  # narrowed by `type`, for speed
-        elif kind is Operation:
-            self._take(observation, database=False)  # type: ignore[arg-type]  # likewise
-        return False
+        return {Tally: self._take}
 
-    def _take(self, operation: DatabaseOperation | Operation, *, database: bool) -> None:
-        if operation.outcome is Outcome.CANCELLED:
-            return
-        source = self._sources.get(operation.source)
+    def _take(self, tally: Tally) -> None:
+        source = self._sources.get(tally.source)
         if source is None:
-            source = self._add(operation.source)
-        if database:
+            source = self._add(tally.source)
+        if tally.database:
             source.seen_database = True
         elif source.seen_database:
             return
-        hit = operation.category is Category.CONTENTION
-        source.errors.add(operation.at, hit)
-        source.tail.add(operation.at, operation.duration_s)
-        if hit and operation.trace is not None:
-            source.traces = [operation.trace, *source.traces[: _MAX_TRACES - 1]]
+        hits = tally.categories.get(Category.CONTENTION, 0)
+        source.errors.add(tally.at, tally.calls, hits)
+        source.tail.add(tally.at, tally.durations)
+        if hits:
+            source.traces = [*tally.traces.get(Category.CONTENTION, ()), *source.traces][:_MAX_TRACES]
 
     def _add(self, name: str) -> _Source:
         if len(self._sources) >= _MAX_SOURCES:

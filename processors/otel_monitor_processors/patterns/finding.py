@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from otel_monitor_processors.observation import Observation, TraceRef
+from otel_monitor_processors.observation import TraceRef
 from otel_monitor_processors.patterns.verdict import Pattern
+
+Interests = Mapping[type[Any], Callable[[Any], bool | None]]
+"""Operations come as tallies, a second of a source at a time; all else comes one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +60,11 @@ class Detector(Protocol):
     gates: Gates
     dropped: int
 
-    def observe(self, observation: Observation) -> bool:
-        """Take in one observation. True: `findings` should be asked at once."""
+    def interests(self) -> Interests:
+        """What it wants to see: for each kind of observation, and for `Tally`, the method that takes it in.
+
+        A method that returns True asks for `findings` at once.
+        """
 
     def findings(self, now: float) -> Iterable[Finding]:
         """Everything that speaks for the pattern at `now`."""

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from otel_monitor_processors.observation import Change, Heartbeat, Membership, Observation, TraceRef
-from otel_monitor_processors.patterns.finding import Finding, Gates
+from otel_monitor_processors.observation import Change, Heartbeat, Membership, TraceRef
+from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.heartbeats import PHI_LOST, Condition, Rhythm
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.statistics import confidence_bound
@@ -41,15 +41,14 @@ class HeartbeatDegradation:
         self._degraded: dict[str, Rhythm] = {}
         self._lost: dict[str, Rhythm] = {}
 
-    def observe(self, observation: Observation) -> bool:
-        """Heartbeats as their receiver saw them, and changes of membership; anything else is passed over."""
-        if type(observation) is Heartbeat:
-            if observation.source == observation.observer or not observation.ok:
-                return False
-            return self._beat(observation.source, observation.observer, observation.at)
-        if type(observation) is Membership and observation.source != observation.observer:
-            return self._member(observation)
-        return False
+    def interests(self) -> Interests:
+        """Heartbeats as their receiver saw them, and changes of membership."""
+        return {Heartbeat: self._heartbeat, Membership: self._member}
+
+    def _heartbeat(self, heartbeat: Heartbeat) -> bool:
+        if heartbeat.source == heartbeat.observer or not heartbeat.ok:
+            return False
+        return self._beat(heartbeat.source, heartbeat.observer, heartbeat.at)
 
     def _beat(self, worker: str, observer: str, at: float) -> bool:
         rhythm = self._workers.get(worker)
@@ -73,6 +72,8 @@ class HeartbeatDegradation:
 
     def _member(self, membership: Membership) -> bool:
         worker = membership.source
+        if worker == membership.observer:
+            return False
         if membership.change is Change.LEFT:
             self._workers.pop(worker, None)
             return self._forget(worker)

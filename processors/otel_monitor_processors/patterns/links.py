@@ -56,7 +56,7 @@ class Links:
                 self._worked.discard(gone)
                 self.dropped += 1
             share = self._pairs[pair] = Share(self._window_s)
-        share.add(link.at, not link.ok)
+        share.add(link.at, 1, not link.ok)
         if link.ok:
             self._worked.add(pair)
         elif link.trace is not None:

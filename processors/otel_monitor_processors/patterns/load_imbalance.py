@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import Assignment, Observation, Operation, Outcome
-from otel_monitor_processors.patterns.finding import Finding, Gates
+from otel_monitor_processors.observation import Assignment
+from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.patterns.work import Work, Workload
 from otel_monitor_processors.statistics import confidence_bound, g_test_z, log10_normal_tail
+from otel_monitor_processors.tally import Tally
 
 _MAX_GROUPS = 256
 _MIN_WORKERS = 3
@@ -31,15 +32,19 @@ class LoadImbalance:
         self.dropped = 0
         self._groups: OrderedDict[str, Work] = OrderedDict()
 
-    def observe(self, observation: Observation) -> bool:
+    def interests(self) -> Interests:
         """Ended operations by source, and assignments by worker."""
-        if type(observation) is Operation:
-            if observation.name not in _NOT_WORK and observation.outcome is not Outcome.CANCELLED:
-                group = f"{observation.service}/{observation.name}"
-                self._work(group).add(observation.source, observation.at, observation.duration_s)
-        elif type(observation) is Assignment:
-            self._work(f"assignments by {observation.observer}").add(observation.source, observation.at, 0.0)
-        return False
+        return {Tally: self._tally, Assignment: self._assignment}
+
+    def _tally(self, tally: Tally) -> None:
+        if tally.database:
+            return
+        for name, (count, busy_s) in tally.work.items():
+            if name not in _NOT_WORK:
+                self._work(f"{tally.service}/{name}").add(tally.source, tally.at, int(count), busy_s)
+
+    def _assignment(self, assignment: Assignment) -> None:
+        self._work(f"assignments by {assignment.observer}").add(assignment.source, assignment.at, 1, 0.0)
 
     def _work(self, group: str) -> Work:
         work = self._groups.get(group)

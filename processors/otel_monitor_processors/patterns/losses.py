@@ -63,7 +63,8 @@ class Losses:
 
     def back(self, worker: str) -> None:
         """A worker that is there again was lost all the same: its chains stay."""
-        self._lost.pop(worker, None)
+        if self._lost:
+            self._lost.pop(worker, None)
 
     def longest(self, now: float) -> Chain | None:
         """The longest chain of losses that is still fresh."""
@@ -84,6 +85,12 @@ class Losses:
             return []
         at = self._lost[owner[0]]
         return [(owner[0], at)] if at > owner[1] else []
+
+    def reset(self) -> None:
+        self._owner.clear()
+        self._lost.clear()
+        self._chains.clear()
+        self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {

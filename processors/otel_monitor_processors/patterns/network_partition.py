@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import Change, Heartbeat, Link, Membership, Observation, Operation, Outcome
+from otel_monitor_processors.observation import Change, Heartbeat, Link, Membership
 from otel_monitor_processors.patterns.activity import Activity
-from otel_monitor_processors.patterns.finding import Finding, Gates
+from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.links import Cut, Links
 from otel_monitor_processors.patterns.verdict import Pattern
+from otel_monitor_processors.tally import Tally
 
 _MAX_WORKERS = 4_096
 _WATCH_S = 120.0
@@ -45,30 +46,28 @@ class NetworkPartition:
     def dropped(self, value: int) -> None:
         self._evicted = value
 
-    def observe(self, observation: Observation) -> bool:
+    def interests(self) -> Interests:
         """Links, memberships, and any sign of life of the sources themselves."""
-        kind = type(observation)
-        if kind is Operation:
-            self._operation(observation)  # type: ignore[arg-type]  # narrowed by `type`, for speed
-        elif kind is Link:
-            self._links.add(observation)  # type: ignore[arg-type]  # likewise
-        elif kind is Membership:
-            self._member(observation)  # type: ignore[arg-type]  # likewise
-        elif kind is Heartbeat and observation.source != observation.observer:  # type: ignore[union-attr]  # likewise
-            self._given_up.pop(observation.source, None)
-        return False
+        return {Tally: self._tally, Link: self._link, Membership: self._member, Heartbeat: self._heartbeat}
 
-    def _operation(self, operation: Operation) -> None:
-        if operation.outcome is Outcome.CANCELLED or operation.name == "heartbeat":
+    def _link(self, link: Link) -> None:
+        self._links.add(link)
+
+    def _heartbeat(self, heartbeat: Heartbeat) -> None:
+        if self._given_up and heartbeat.source != heartbeat.observer:
+            self._given_up.pop(heartbeat.source, None)
+
+    def _tally(self, tally: Tally) -> None:
+        work = sum([part[0] for name, part in tally.work.items() if name != "heartbeat"])
+        if work <= tally.failed:
             return
-        activity = self._activity.get(operation.source)
+        activity = self._activity.get(tally.source)
         if activity is None:
             if len(self._activity) >= _MAX_WORKERS:
                 self._activity.popitem(last=False)
                 self._evicted += 1
-            activity = self._activity[operation.source] = Activity()
-        if operation.outcome is Outcome.OK:
-            activity.alive(operation.at)
+            activity = self._activity[tally.source] = Activity()
+        activity.alive(tally.at)
 
     def _member(self, membership: Membership) -> None:
         if membership.source == membership.observer:

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from otel_monitor_processors.classification import Category
-from otel_monitor_processors.observation import DatabaseOperation, Level, Observation, Operation, Outcome, TraceRef
-from otel_monitor_processors.patterns.finding import Finding, Gates
+from otel_monitor_processors.observation import Level, TraceRef
+from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.level_trend import Forecast, LevelTrend
 from otel_monitor_processors.patterns.share import Share, fleet_share
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.statistics import confidence_bound
+from otel_monitor_processors.tally import Tally
 
 HORIZON_S = 600.0
 """How far ahead a forecast counts."""
@@ -52,13 +53,9 @@ class ResourceExhaustion:
         self._levels: OrderedDict[tuple[str, str], LevelTrend] = OrderedDict()
         self._errors: OrderedDict[str, _Errors] = OrderedDict()
 
-    def observe(self, observation: Observation) -> bool:
-        """Levels of resources, and the category of failures."""
-        if type(observation) is Level:
-            self._level(observation)
-        elif type(observation) is Operation or type(observation) is DatabaseOperation:
-            self._operation(observation)
-        return False
+    def interests(self) -> Interests:
+        """Levels of resources, and the categories of failures."""
+        return {Level: self._level, Tally: self._tally}
 
     def _level(self, level: Level) -> None:
         if level.limit <= 0:
@@ -72,19 +69,17 @@ class ResourceExhaustion:
             trend = self._levels[key] = LevelTrend(fills=level.resource not in _RATES)
         trend.add(level.at, level.value / level.limit)
 
-    def _operation(self, operation: Operation | DatabaseOperation) -> None:
-        if operation.outcome is Outcome.CANCELLED:
-            return
-        errors = self._errors.get(operation.source)
+    def _tally(self, tally: Tally) -> None:
+        errors = self._errors.get(tally.source)
         if errors is None:
             if len(self._errors) >= _MAX_SOURCES:
                 self._errors.popitem(last=False)
                 self.dropped += 1
-            errors = self._errors[operation.source] = _Errors(self.gates.time_window_s)
-        hit = operation.category is Category.RESOURCE
-        errors.share.add(operation.at, hit)
-        if hit and operation.trace is not None:
-            errors.traces = [operation.trace, *errors.traces[: _MAX_TRACES - 1]]
+            errors = self._errors[tally.source] = _Errors(self.gates.time_window_s)
+        hits = tally.categories.get(Category.RESOURCE, 0)
+        errors.share.add(tally.at, tally.calls, hits)
+        if hits:
+            errors.traces = [*tally.traces.get(Category.RESOURCE, ()), *errors.traces][:_MAX_TRACES]
 
     def findings(self, now: float) -> Iterable[Finding]:
         """One finding per source: its most doubtful resource, or its errors."""

@@ -33,19 +33,18 @@ class Share:
         self.past_hits = 0.0
         self.frozen = False
 
-    def add(self, at: float, hit: bool, n: int = 1) -> None:
-        """Count `n` events of the same kind."""
+    def add(self, at: float, events: int, hits: int) -> None:
+        """Count `events`, of which `hits` were such."""
         index = int(at // self._width_s)
         buckets = self._buckets
         if not buckets or index > buckets[-1][0]:
             buckets.append([index, 0, 0])
             self.roll(at)
         bucket = buckets[-1]
-        bucket[1] += n
-        self.total += n
-        if hit:
-            bucket[2] += n
-            self.hits += n
+        bucket[1] += events
+        bucket[2] += hits
+        self.total += events
+        self.hits += hits
 
     def roll(self, now: float) -> None:
         """Let go of what is older than the window."""

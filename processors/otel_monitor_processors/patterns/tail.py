@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from otel_monitor_processors.patterns.share import Share
@@ -35,14 +36,16 @@ class Tail:
     def frozen(self, value: bool) -> None:
         self._slow.frozen = value
 
-    def add(self, at: float, duration_s: float) -> None:
-        self._slow.add(at, duration_s > self._limit_s)
+    def add(self, at: float, durations: Sequence[float]) -> None:
+        limit_s = self._limit_s
+        self._slow.add(at, len(durations), sum([duration_s > limit_s for duration_s in durations]))
         if self._slow.frozen:
             return
         past = self._past
-        past.add(duration_s)
-        self._since += 1
-        if self._since >= _REFRESH or (self._limit_s == float("inf") and past.count >= _MIN_PAST):
+        for duration_s in durations:
+            past.add(duration_s)
+        self._since += len(durations)
+        if self._since >= _REFRESH or (limit_s == float("inf") and past.count >= _MIN_PAST):
             self._refresh()
 
     def _refresh(self) -> None:

@@ -40,7 +40,7 @@ class Work:
         self._workers: OrderedDict[str, _Worker] = OrderedDict()
         self.frozen = False
 
-    def add(self, worker: str, at: float, busy_s: float) -> None:
+    def add(self, worker: str, at: float, calls: int, busy_s: float) -> None:
         known = self._workers.get(worker)
         if known is None:
             if len(self._workers) >= _MAX_WORKERS:
@@ -49,7 +49,7 @@ class Work:
         index = int(at // self._width_s)
         if not known.buckets or index > known.buckets[-1][0]:
             known.buckets.append([index, 0, 0.0])
-        known.buckets[-1][1] += 1
+        known.buckets[-1][1] += calls
         known.buckets[-1][2] += busy_s
         known.last = max(known.last, at)
 
