@@ -92,7 +92,10 @@ class Engine:
         self._evaluated = -math.inf
         self._immediate: dict[tuple[str, str, str], float] = {}
         self._per_call_rules = [rule for rule in self.rules if rule.metric_name in _PER_CALL]
-        self._slow_s = self.slow_s
+        self.slow_s = min(
+            (rule.threshold / 1e3 for rule in self.rules if rule.metric_name == "response_time"), default=math.inf
+        )
+        """Calls that take longer violate some rule: they should be judged at once."""
 
     # -- input ------------------------------------------------------------------------------------------
 
@@ -167,12 +170,6 @@ class Engine:
         """The spans found to be evidence for active alerts since the last call."""
         offences, self._offences = self._offences, []
         return offences
-
-    @property
-    def slow_s(self) -> float:
-        """Calls that take longer violate some rule: they should be judged at once."""
-        thresholds = [rule.threshold / 1e3 for rule in self.rules if rule.metric_name == "response_time"]
-        return min(thresholds, default=math.inf)
 
     @property
     def dropped(self) -> int:
@@ -272,7 +269,7 @@ class Engine:
 
     def _offends(self, operation: Operation, transitions: list[Transition]) -> None:
         """A failed or slow call is judged at once, so that its own span can still be marked."""
-        if operation.outcome is not Outcome.FAILED and operation.duration_s <= self._slow_s:
+        if operation.outcome is not Outcome.FAILED and operation.duration_s <= self.slow_s:
             return
         violated = [rule for rule in self._per_call_rules if _violates(rule, operation)]
         key = (operation.service, operation.source, operation.name)

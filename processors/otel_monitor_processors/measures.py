@@ -92,9 +92,14 @@ class Measures:
             self._heartbeats.pop(membership.source, None)  # no member any more: its silence is expected
 
     def _seen(self, worker: str, at: float) -> None:
-        self._bounded(self._heartbeats, worker, _MAX_WORKERS)
-        self._heartbeats[worker] = max(at, self._heartbeats.get(worker, at))
-        self._heartbeats.move_to_end(worker)
+        heartbeats = self._heartbeats
+        before = heartbeats.get(worker)
+        if before is None:
+            self._bounded(heartbeats, worker, _MAX_WORKERS)
+        elif before > at:
+            return
+        heartbeats[worker] = at
+        heartbeats.move_to_end(worker)
 
     def _point(self, point: MetricPoint) -> None:
         if point.name not in self._wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -10,9 +11,9 @@ from otel_monitor_processors.classification.category import CONTROL, Category
 from otel_monitor_processors.classification.codes import HTTP
 from otel_monitor_processors.classification.words import (
     Evidence,
-    class_evidence,
     database_meaning,
     grpc_meaning,
+    name_evidence,
     text_evidence,
     word_evidence,
 )
@@ -34,12 +35,15 @@ _STACKTRACE: Final = "exception.stacktrace"
 
 _GOOD_CODES: Final = frozenset({"", "0", "00000", "OK", "ok"})
 _LONGEST: Final = 65_536
+_MOST_RAISED: Final = 32
 _RAISED: Final = re.compile(r"(?: *\| )?(?:Caused by: )?((?:[A-Za-z_]\w*\.)*[A-Z_]\w*)(?:: (.*))?")
 _DESCRIBED: Final = re.compile(r"(?:StatusCode\.)?((?:\w+\.)*\w+)(?::\s*(.*)|$)", re.DOTALL)
-_ASYNCPG_POOL: Final = re.compile(r'asyncpg/pool\.py", line \d+, in _acquire\b')
-_ASYNCPG_CONNECT: Final = re.compile(r'asyncpg/connection\.py", line \d+, in connect\b')
+_ASYNCPG_WAITS: Final = re.compile(
+    r'asyncpg/(?:pool\.py", line \d+, in (_acquire)|connection\.py", line \d+, in connect)\b'
+)
 
 
+@guard("classification.reports_error", default=True)
 def reports_error(attributes: Mapping[str, object], *, status_description: str | None = None) -> bool:
     """Whether there is an error at all, control flow included: by the attributes, never by the span's status.
 
@@ -47,17 +51,18 @@ def reports_error(attributes: Mapping[str, object], *, status_description: str |
     """
     words = (status_description, *_texts(attributes, _TYPES), *_texts(attributes, _MESSAGES))
     codes = (*_texts(attributes, _DATABASE_CODES), *_texts(attributes, _RPC_CODES))
+    statuses = _texts(attributes, _HTTP_CODES)
     return (
         any(words)
-        or any(code not in _GOOD_CODES and not _is_success(code) for code in codes)
-        or any(code.startswith("5") and len(code) == 3 for code in _texts(attributes, _HTTP_CODES))
+        or attributes.get("error") is True
+        or "ERROR" in _texts(attributes, ("otel.status_code",))
+        or not all(map(_is_success, codes))
+        or any(status.startswith("5") and len(status) == 3 for status in statuses)
     )
 
 
 @guard("classification.classify_attributes", default=Category.APPLICATION)
-def classify_attributes(
-    attributes: Mapping[str, object], *, status_description: str | None = None
-) -> Category | None:
+def classify_attributes(attributes: Mapping[str, object], *, status_description: str | None = None) -> Category | None:
     """What an error means that a span, its exception event or a log record reports; None for control flow.
 
     The caller knows that there is an error, by the span's status, the log's severity or `reports_error`: where
@@ -87,14 +92,16 @@ def _evidence(attributes: Mapping[str, object], description: str) -> Iterator[Ev
     if "TimeoutError" in stacktrace:
         yield _asyncpg_evidence(stacktrace)
     for word in types:
-        yield word_evidence(word, database)
+        meaning, is_supposed = word_evidence(word, database)
+        yield Evidence(meaning, is_supposed or "." not in word)  # several libraries have a TimeoutError of their own
     for code in _texts(attributes, _HTTP_CODES):
         yield Evidence(HTTP.get(int(code)) if code.isdecimal() else None)
-    class_name = types[-1] if types else ""
+    class_name = next((word for word in types if "." in word), types[0] if types else "")
     for text in _texts(attributes, _MESSAGES):
         yield text_evidence(text, class_name)
     yield from _described(description, class_name)
-    yield from _raised(stacktrace)
+    if stacktrace:
+        yield from _raised(stacktrace)
 
 
 def _described(description: str, class_name: str) -> Iterator[Evidence]:
@@ -102,28 +109,32 @@ def _described(description: str, class_name: str) -> Iterator[Evidence]:
     described = _DESCRIBED.match(description)
     if described and not class_name:
         class_name = described[1]
-        yield word_evidence(class_name, "")
+        yield Evidence(word_evidence(class_name, "").meaning, is_supposed=True)
         yield text_evidence(described[2] or "", class_name)
-    yield text_evidence(description, class_name)
+    if description:
+        yield text_evidence(description, class_name)
 
 
 def _raised(stacktrace: str) -> Iterator[Evidence]:
     """The exceptions of a stack trace, the outermost first: Python prints it last, Java first."""
     lines = stacktrace[-_LONGEST:].splitlines()
-    for line in lines if "\nCaused by: " in stacktrace else reversed(lines):
+    in_order = lines if "\nCaused by: " in stacktrace else reversed(lines)
+    raised_at = dict.fromkeys(line for line in in_order if line[:1] not in " \t" or line.lstrip()[:1] == "|")
+    for line in itertools.islice(raised_at, _MOST_RAISED):
         raised = _RAISED.fullmatch(line)
         if raised:
-            found = class_evidence(raised[1])
+            found = name_evidence(raised[1])
             if found.meaning is not CONTROL:  # only the outermost can be control flow, and it stands in exception.type
                 yield found
                 yield text_evidence(raised[2] or "", raised[1])
 
 
 def _asyncpg_evidence(stacktrace: str) -> Evidence:
-    """asyncpg's pool, its connect and its queries all end in a bare TimeoutError."""
-    if _ASYNCPG_POOL.search(stacktrace):
-        return Evidence(Category.RESOURCE)
-    return Evidence(Category.NETWORK if _ASYNCPG_CONNECT.search(stacktrace) else None)
+    """asyncpg's pool, its connect and its queries all end in a bare TimeoutError: the innermost of its calls tells."""
+    waits = _ASYNCPG_WAITS.findall(stacktrace)
+    if not waits:
+        return Evidence(None)
+    return Evidence(Category.RESOURCE if waits[-1] else Category.NETWORK)
 
 
 def _texts(attributes: Mapping[str, object], names: tuple[str, ...]) -> Iterator[str]:

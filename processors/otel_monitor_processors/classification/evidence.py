@@ -24,8 +24,8 @@ from otel_monitor_processors.classification.readers import (
 )
 from otel_monitor_processors.classification.type_names import TYPE_NAMES, WRAPPERS
 
-WRAPPED_IN: Final = ("orig", "reason", "cause", "os_error", "original_exception")
-"""Where exceptions keep the one they stand for: SQLAlchemy; urllib3 and urllib; Ray; aiohttp; PyMySQL."""
+WRAPPED_IN: Final = ("orig", "reason", "exc", "cause", "os_error", "original_exception")
+"""Where exceptions keep the one they stand for: SQLAlchemy; urllib3 and urllib; billiard; Ray; aiohttp; PyMySQL."""
 
 _KEPT_CLASSES: Final = 1024
 _WORTH_READING: Final = frozenset({*WRAPPED_IN, *COMMON_NAMES, "__getattr__", "__getattribute__"})
@@ -86,17 +86,23 @@ def _examine(kind: type) -> ClassEvidence:
     ancestors = ancestors_of(kind)
     names = [qualified_name(ancestor) for ancestor in ancestors]
     known = next((name for name in names if name in TYPE_NAMES), "")
-    readers = dict.fromkeys(READERS[name] for name in names if name in READERS)
+    coded = [name for name in names if name in READERS]
+    readers = dict.fromkeys(READERS[name] for name in coded)
     if not OTHER_ERRNOS.isdisjoint(names):
         readers.pop(read_errno, None)
-    own_classes = [ancestor for ancestor, name in zip(ancestors, names, strict=True) if "." in name or not name]
+    own_classes = [ancestor for ancestor, name in zip(ancestors, names, strict=True) if _is_of_a_library(name)]
     return ClassEvidence(
         of=kind,
         meaning=TYPE_NAMES.get(known),
         is_wrapper=known in WRAPPERS,
-        is_group=BaseExceptionGroup in ancestors,
+        is_group=issubclass(kind, BaseExceptionGroup),
         is_bare=all(_WORTH_READING.isdisjoint(namespace_of(own)) for own in own_classes),
-        reads_common_names=not (known or readers),
+        reads_common_names=not known and not any(map(_is_of_a_library, coded)),
         tells_by_text=known in WRAPPERS or not TELL_BY_TEXT.isdisjoint(names),
         readers=tuple(readers),
     )
+
+
+def _is_of_a_library(name: str) -> bool:
+    """Whether the class is none of Python's built-in ones."""
+    return "." in name or not name

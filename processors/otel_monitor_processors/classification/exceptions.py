@@ -26,6 +26,7 @@ from otel_monitor_processors.guard import guard
 _MOST_EXCEPTIONS: Final = 64
 _MOST_ARGUMENTS: Final = 8
 
+
 @guard("classification.classify", default=Category.APPLICATION)
 def classify(error: BaseException) -> Category | None:
     """What `error` means for the health of a system; None for control flow, which is never an error.

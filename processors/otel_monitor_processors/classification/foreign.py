@@ -1,6 +1,6 @@
 """Reading objects that others made: no attribute is of the type its name promises, and every property may raise.
 
-Nothing here asks for an object's `__class__` (a lazy proxy would wake up), hashes or compares it.
+Nothing here asks for an object's `__class__` (a lazy proxy would wake up), or hashes or compares objects or classes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def attribute(owner: object, name: str) -> Any:
     """An attribute, or None, whatever its property does."""
     try:
         return getattr(owner, name, None)
-    except Exception as failure:  # noqa: BLE001 - a foreign property may raise anything
+    except Exception as failure:  # a foreign property may raise anything
         if _raised_by_signal_handler(failure):
             raise
         return None
@@ -36,7 +36,7 @@ def answer_of(owner: object, method: str) -> Any:
     """What a method without arguments returns, or None, whatever it does."""
     try:
         return getattr(owner, method)()
-    except Exception as failure:  # noqa: BLE001 - a foreign method may raise anything, and may not be there
+    except Exception as failure:  # a foreign method may raise anything, and may not be there
         if _raised_by_signal_handler(failure):
             raise
         return None
@@ -46,7 +46,7 @@ def text_of(error: BaseException) -> str:
     """What `str(error)` says, or nothing where it raises."""
     try:
         return str.__str__(str(error))
-    except Exception as failure:  # noqa: BLE001 - a foreign __str__ may raise anything
+    except Exception as failure:  # a foreign __str__ may raise anything
         if _raised_by_signal_handler(failure):
             raise
         return ""
@@ -63,14 +63,14 @@ def whole_number(value: object) -> int | None:
     kind = type(value)
     if kind is int:
         return value  # type: ignore[return-value]  # mypy does not narrow by `is`
-    if kind is bool or int not in ancestors_of(kind):
+    if kind is bool or not issubclass(kind, int):
         return None
-    return int.__pos__(value)  # type: ignore[operator]  # likewise
+    return int.__pos__(value)  # type: ignore[arg-type]  # likewise
 
 
 def is_exception(value: object) -> bool:
     """Whether `value` is an exception by its real type."""
-    return BaseException in ancestors_of(type(value))
+    return issubclass(type(value), BaseException)
 
 
 def qualified_name(kind: type) -> str:

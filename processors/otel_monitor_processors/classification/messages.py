@@ -74,6 +74,7 @@ _NETWORK = (
     "lost synchronization with server",
     "timeout expired",  # its connect_timeout
     "connection timeout expired",  # psycopg 3
+    "connection is bad",
     "failed to resolve host",
     "the connection is lost",
     "connection already closed",  # psycopg2
@@ -177,6 +178,8 @@ _PHRASES: Final[tuple[tuple[Meaning, tuple[str, ...]], ...]] = (
 
 def text_meaning(text: str) -> Meaning | None:
     """What the text of an error says; of several phrases in it, the one that explains the others."""
+    if not text:
+        return None
     text = text[:_LONGEST].lower()
     for meaning, phrases in _PHRASES:
         for phrase in phrases:

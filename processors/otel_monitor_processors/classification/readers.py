@@ -36,6 +36,11 @@ from otel_monitor_processors.classification.foreign import (
     whole_number,
 )
 
+_SQLSTATE_NAMES: Final = ("sqlstate", "pgcode")
+_HTTP_NAMES: Final = ("status_code", "status", "http_status")
+COMMON_NAMES: Final = (*_SQLSTATE_NAMES, "sqlite_errorcode", *_HTTP_NAMES)
+"""Attributes that mean the same on every class that has them."""
+
 Reader = Callable[[BaseException], Meaning | None]
 
 _LONGEST_TRACEBACK: Final = 256
@@ -95,7 +100,7 @@ def read_sqlite(error: BaseException) -> Meaning | None:
 
 
 def read_sqlstate(error: BaseException) -> Meaning | None:
-    for name in ("sqlstate", "pgcode"):
+    for name in _SQLSTATE_NAMES:
         code = attribute(error, name)
         if type(code) is str and len(code) == 5:
             return sqlstate_meaning(code)
@@ -123,6 +128,11 @@ def read_mysql_argument(error: BaseException) -> Meaning | None:
 def read_mysql_errno(error: BaseException) -> Meaning | None:
     code = whole_number(attribute(error, "errno"))
     return None if code is None else mysql_meaning(code)
+
+
+def read_connect_timeout(_: BaseException) -> Meaning | None:
+    """MySQL's connector gives it the number of a query's timeout."""
+    return Category.NETWORK
 
 
 def read_oracle(error: BaseException) -> Meaning | None:
@@ -182,15 +192,13 @@ def read_aws(error: BaseException) -> Meaning | None:
 def read_common_names(error: BaseException) -> Meaning | None:
     """The codes of a class that no table knows, under the names that mean the same everywhere."""
     meaning = read_sqlstate(error) or read_sqlite(error)
-    for name in COMMON_NAMES[3:]:
+    for name in _HTTP_NAMES:
         if meaning is not None:
             break
         number = whole_number(attribute(error, name))
         meaning = None if number is None else HTTP.get(number)
     return meaning
 
-
-COMMON_NAMES: Final = ("sqlstate", "pgcode", "sqlite_errorcode", "status_code", "status", "http_status")
 
 READERS: Final[dict[str, Reader]] = {
     "OSError": read_errno,
@@ -206,6 +214,7 @@ READERS: Final[dict[str, Reader]] = {
     "pymysql.err.MySQLError": read_mysql_argument,
     "MySQLdb._exceptions.MySQLError": read_mysql_argument,
     "asyncmy.errors.MySQLError": read_mysql_argument,
+    "mysql.connector.errors.ConnectionTimeoutError": read_connect_timeout,
     "mysql.connector.errors.Error": read_mysql_errno,
     "mariadb.Error": read_mysql_errno,
     "oracledb.exceptions.Error": read_oracle,

@@ -65,9 +65,13 @@ _NETWORK = """
 
 _NETWORK_MOSTLY = """
     redis.exceptions.ConnectionError
-    kombu.exceptions.OperationalError
+    kombu.exceptions.OperationalError kombu.exceptions.InconsistencyError
     amqp.exceptions.ConnectionError amqp.exceptions.RecoverableConnectionError
+    amqp.exceptions.IrrecoverableConnectionError amqp.exceptions.ConsumerCancelled amqp.exceptions.InternalError
+    amqp.exceptions.FrameError amqp.exceptions.FrameSyntaxError amqp.exceptions.UnexpectedFrame
     pika.exceptions.AMQPConnectionError pika.exceptions.ConnectionClosed pika.exceptions.ConnectionClosedByBroker
+    pika.exceptions.ConnectionWrongStateError pika.exceptions.ConnectionOpenAborted
+    pika.exceptions.IncompatibleProtocolError
     aiormq.exceptions.AMQPConnectionError aiormq.exceptions.ConnectionClosed
     httpx.NetworkError httpx.ConnectError httpx.ReadError httpx.WriteError httpx.CloseError httpx.ProxyError
     httpx.RemoteProtocolError
@@ -84,7 +88,7 @@ _NETWORK_MOSTLY = """
     dramatiq.errors.BrokerConnectionError dramatiq.errors.ConnectionClosed dramatiq.errors.ConnectionFailed
     taskiq.exceptions.SendTaskError
     botocore.exceptions.ConnectionError botocore.exceptions.HTTPClientError
-    sqlalchemy.exc.DisconnectionError
+    sqlalchemy.exc.DisconnectionError sqlalchemy.exc.InvalidatePoolError
 """
 
 _TIMEOUT = """
@@ -126,11 +130,12 @@ _RESOURCE = """
     kombu.exceptions.LimitExceeded kombu.exceptions.ConnectionLimitExceeded kombu.exceptions.ChannelLimitExceeded
     psycopg.errors.InsufficientResources psycopg.errors.DiskFull psycopg.errors.OutOfMemory
     psycopg.errors.TooManyConnections psycopg.errors.ConfigurationLimitExceeded psycopg.errors.SystemError
-    psycopg.errors.IoError psycopg.errors.UndefinedFile psycopg.errors.DuplicateFile
+    psycopg.errors.IoError psycopg.errors.UndefinedFile psycopg.errors.DuplicateFile psycopg.errors.FileNameTooLong
     asyncpg.exceptions.InsufficientResourcesError asyncpg.exceptions.DiskFullError
     asyncpg.exceptions.OutOfMemoryError asyncpg.exceptions.TooManyConnectionsError
     asyncpg.exceptions.ConfigurationLimitExceededError asyncpg.exceptions.PostgresSystemError
     asyncpg.exceptions.PostgresIOError asyncpg.exceptions.UndefinedFileError asyncpg.exceptions.DuplicateFileError
+    asyncpg.exceptions.FileNameTooLongError
     redis.exceptions.OutOfMemoryError redis.exceptions.BusyLoadingError redis.exceptions.MaxConnectionsError
     amqp.exceptions.ResourceError amqp.exceptions.Blocked
     aiormq.exceptions.ConnectionResourceError
@@ -181,12 +186,14 @@ _CONTROL = """
 _APPLICATION = """
     redis.exceptions.AuthenticationError redis.exceptions.AuthorizationError
     redis.exceptions.AuthenticationWrongNumberOfArgsError redis.exceptions.ExternalAuthProviderError
-    amqp.exceptions.NotAllowed
+    amqp.exceptions.NotAllowed amqp.exceptions.InvalidPath amqp.exceptions.InvalidCommand
+    amqp.exceptions.ChannelNotOpen amqp.exceptions.AMQPNotImplementedError
     pika.exceptions.AuthenticationError pika.exceptions.ProbableAuthenticationError
-    pika.exceptions.ProbableAccessDeniedError pika.exceptions.IncompatibleProtocolError
-    pika.exceptions.ConnectionWrongStateError pika.exceptions.ConnectionClosedByClient
+    pika.exceptions.ProbableAccessDeniedError
+    pika.exceptions.ConnectionClosedByClient
     aiormq.exceptions.AuthenticationError aiormq.exceptions.ProbableAuthenticationError
     aiohttp.client_exceptions.ServerFingerprintMismatch
+    urllib3.exceptions.ResponseNotChunked
     taskiq.exceptions.UnknownTaskError
 """
 """Descendants of connection errors that say: the peer answered, and does not want us like this."""
@@ -197,6 +204,8 @@ _APPLICATION_MOSTLY = """
     aiohttp.client_exceptions.ClientConnectorCertificateError
     botocore.exceptions.SSLError
 """
+
+_PSYCOPG_3_ONLY: Final = frozenset({"psycopg.errors.ConnectionTimeout"})
 
 _BY_MEANING: Final[tuple[tuple[Meaning, str], ...]] = (
     (Category.CONTENTION, _CONTENTION),
@@ -213,8 +222,8 @@ _BY_MEANING: Final[tuple[tuple[Meaning, str], ...]] = (
 
 def _named() -> dict[str, Meaning]:
     names = {name: meaning for meaning, block in _BY_MEANING for name in block.split()}
-    alike = {name.replace("psycopg.", "psycopg2.", 1): names[name] for name in names if name.startswith("psycopg.")}
-    return names | alike
+    named_alike = [name for name in names if name.startswith("psycopg.") and name not in _PSYCOPG_3_ONLY]
+    return names | {name.replace("psycopg.", "psycopg2.", 1): names[name] for name in named_alike}
 
 
 TYPE_NAMES: Final = _named()

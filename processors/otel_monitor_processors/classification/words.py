@@ -32,10 +32,10 @@ from otel_monitor_processors.classification.other_languages import OTHER_LANGUAG
 from otel_monitor_processors.classification.type_names import TYPE_NAMES, WRAPPERS
 
 _NUMBER: Final = re.compile(r"-?\d{1,9}")
-_ORACLE: Final = re.compile(r"ORA-(\d{5})")
+_SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}")
 _INNER_CLASS: Final = re.compile(r"\(((?:\w+\.)+\w+)\) ")
 _GRPC_STATUS: Final = re.compile(r"\bStatusCode\.([A-Z_]+)")
-_MYSQL_CODE: Final = re.compile(r"\(?(\d{4}),? \(?")
+_MYSQL_CODE: Final = re.compile(r"\(?(0|\d{4}),? \(?")
 
 
 class Evidence(NamedTuple):
@@ -43,9 +43,6 @@ class Evidence(NamedTuple):
 
     meaning: Meaning | None
     is_supposed: bool = False
-
-
-_NOTHING: Final = Evidence(None)
 
 
 _MEANS_MORE: Final = frozenset({"OperationalError"})
@@ -66,7 +63,7 @@ def _by_last_part() -> dict[str, str]:
 _FULL_NAMES: Final = _by_last_part()
 
 
-def class_evidence(name: str) -> Evidence:
+def name_evidence(name: str) -> Evidence:
     """What an exception class means by its name: qualified, or bare as many instrumentations write it."""
     name = name.removeprefix("builtins.").lstrip("*")
     meaning = OTHER_LANGUAGES.get(name)
@@ -79,7 +76,7 @@ def class_evidence(name: str) -> Evidence:
 
 def word_evidence(word: str, database: str) -> Evidence:
     """What an `error.type` means: a class, or a code of whatever kind."""
-    found = class_evidence(word)
+    found = name_evidence(word)
     if found.meaning is not None:
         return found
     if database:
@@ -89,7 +86,7 @@ def word_evidence(word: str, database: str) -> Evidence:
     for table in (ERRNO_BY_NAME, GRPC, SQLSTATE, KAFKA, AMQP, AWS):
         if word in table:
             return Evidence(table[word])
-    return _NOTHING
+    return Evidence(None)
 
 
 def text_evidence(text: str, class_name: str) -> Evidence:
@@ -97,13 +94,15 @@ def text_evidence(text: str, class_name: str) -> Evidence:
     inner = _INNER_CLASS.match(text)  # SQLAlchemy's: "(psycopg.errors.DeadlockDetected) deadlock detected"
     if inner:
         class_name, text = inner[1], text[inner.end() :]
-        found = class_evidence(class_name)
+        found = name_evidence(class_name)
         if found.meaning is not None:
             return found
-    if class_name.startswith(("pymysql.", "MySQLdb.", "mysql.", "asyncmy.")):
+    if class_name.startswith(("pymysql.", "MySQLdb.", "mysql.", "asyncmy.")):  # 0: used after it was closed
         code = _MYSQL_CODE.match(text)  # "(1205, 'Lock wait timeout exceeded...')" or "1205 (HY000): Lock ..."
         if code:
-            return Evidence(mysql_meaning(int(code[1])))
+            return Evidence(mysql_meaning(int(code[1])) if code[1] != "0" else Category.NETWORK)
+    if class_name.startswith("redis.") and text.partition(" ")[0] in REDIS:
+        return Evidence(REDIS[text.partition(" ")[0]])
     status = _GRPC_STATUS.search(text)
     meaning = grpc_meaning(status[1]) if status else None
     return Evidence(meaning or text_meaning(text))
@@ -118,8 +117,11 @@ def grpc_meaning(code: str | int) -> Meaning | None:
 
 def database_meaning(code: str, system: str) -> Meaning | None:
     """What the error code of a database means, given the system that `db.system.name` or `db.system` names."""
-    read = _SYSTEMS.get(system.lower(), _read_any_database)
-    return read(code)
+    return _SYSTEMS.get(system.lower(), _read_any_database)(code)
+
+
+def _read_sqlstate(code: str) -> Meaning | None:
+    return sqlstate_meaning(code) if _SQLSTATE.fullmatch(code) else None
 
 
 def _read_mysql(code: str) -> Meaning | None:
@@ -127,7 +129,7 @@ def _read_mysql(code: str) -> Meaning | None:
         return mysql_meaning(int(code))
     if code == "08004":  # its SQLSTATE for "too many connections"
         return Category.RESOURCE
-    return sqlstate_meaning(code)
+    return _read_sqlstate(code)
 
 
 def _read_sqlite(code: str) -> Meaning | None:
@@ -140,8 +142,8 @@ def _read_sqlite(code: str) -> Meaning | None:
 
 
 def _read_oracle(code: str) -> Meaning | None:
-    number = _ORACLE.match(code) or _NUMBER.fullmatch(code)
-    return ORACLE.get(int(number[number.lastindex or 0])) if number else None
+    number = code.removeprefix("ORA-").partition(":")[0]
+    return ORACLE.get(int(number)) if _NUMBER.fullmatch(number) else None
 
 
 def _read_sql_server(code: str) -> Meaning | None:
@@ -161,11 +163,13 @@ def _read_over_http(code: str) -> Meaning | None:
 
 
 def _read_any_database(code: str) -> Meaning | None:
-    return SQLSTATE.get(code) or _read_redis(code) or AWS.get(code) or (_ORACLE.match(code) and _read_oracle(code)) or None
+    """Codes that look like no other system's."""
+    by_oracle = _read_oracle(code) if code.startswith("ORA-") else None
+    return SQLSTATE.get(code) or REDIS.get(code) or AWS.get(code) or by_oracle
 
 
 _SYSTEMS: Final[dict[str, Callable[[str], Meaning | None]]] = {
-    **dict.fromkeys(("postgresql", "cockroachdb", "aws.redshift", "redshift", "edb"), sqlstate_meaning),
+    **dict.fromkeys(("postgresql", "cockroachdb", "aws.redshift", "redshift", "edb"), _read_sqlstate),
     **dict.fromkeys(("mysql", "mariadb", "tidb"), _read_mysql),
     "sqlite": _read_sqlite,
     **dict.fromkeys(("oracle.db", "oracle"), _read_oracle),

@@ -36,7 +36,6 @@ class Driver:
 
     def __init__(self, engine: Engine | None = None) -> None:
         self.engine = engine if engine is not None else Engine()
-        self.slow_s = self.engine.slow_s
         self.detection_s: deque[float] = deque(maxlen=_MAX_OUTBOX)
         self._pending: deque[Observation] = deque()
         self._outbox: deque[Transition] = deque()
@@ -101,6 +100,11 @@ class Driver:
             finally:
                 self._working.release()
         self._deliver()
+
+    @property
+    def slow_s(self) -> float:
+        """Calls that take longer should be judged at once."""
+        return self.engine.slow_s
 
     @property
     def queue_size(self) -> int:

@@ -35,6 +35,7 @@ _PEER = (
 )
 _DATABASE = ("db.system.name", "db.system")
 _SOURCE = ("service.instance.id", "host.name", "k8s.pod.name", "service.name")
+_TASK_IDS = (names.TASK_ID, names.STREAM_ID)
 _ERROR = 17
 """Severity number of ERROR."""
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
@@ -52,7 +53,7 @@ class SpanRecord(NamedTuple):
     attributes: Mapping[str, Any]
     start_s: float
     end_s: float
-    trace: TraceRef
+    trace: TraceRef | None
     source: str
     service: str
 
@@ -69,27 +70,28 @@ def source_of(resource: Mapping[str, Any]) -> tuple[str, str]:
 
 def span_observations(span: SpanRecord) -> Iterator[Observation]:
     """What one ended span says."""
+    attributes = span.attributes
     outcome, category = _outcome(span)
     duration_s = span.end_s - span.start_s
-    role = span.attributes.get(names.OPERATION_NAME)
-    system = _first(span.attributes, _DATABASE)
+    role = attributes.get(names.OPERATION_NAME)
+    system = _first(attributes, _DATABASE)
     if system is not None:
         yield DatabaseOperation(
             span.end_s, span.source, system, outcome, duration_s, category, None, span.trace, span.service
         )
     if span.kind in ("CONSUMER", "SERVER") or role is not None or (span.kind == "INTERNAL" and span.local_root):
         name = str(role) if role is not None else span.name
-        task_id = _first(span.attributes, (names.TASK_ID, names.STREAM_ID))
+        task_id = _first(attributes, _TASK_IDS)
         yield Operation(span.end_s, span.source, name, outcome, duration_s, category, span.trace, span.service, task_id)
     if span.kind in ("CLIENT", "PRODUCER") and system is None:
-        peer = _first(span.attributes, _PEER)
+        peer = _first(attributes, _PEER)
         if peer is not None:
             ok = outcome is not Outcome.FAILED or category not in _UNREACHED
             yield Link(span.end_s, span.source, peer, ok, duration_s, category, span.trace, span.service)
-    worker = _first(span.attributes, (names.WORKER_ID,))
     make = _ROLES.get(str(role)) if role is not None else None
-    if make is not None and worker is not None:
-        yield make(span, worker, outcome)
+    worker = attributes.get(names.WORKER_ID) if make is not None else None
+    if make is not None and worker is not None and worker != "":
+        yield make(span, str(worker), outcome)
 
 
 def _outcome(span: SpanRecord) -> tuple[Outcome, Category | None]:
@@ -111,7 +113,7 @@ def _heartbeat(span: SpanRecord, worker: str, outcome: Outcome) -> Observation:
 
 def _assignment(span: SpanRecord, worker: str, _outcome: Outcome) -> Observation:
     task = str(span.attributes.get(names.TASK_NAME, ""))
-    task_id = _first(span.attributes, (names.TASK_ID, names.STREAM_ID))
+    task_id = _first(span.attributes, _TASK_IDS)
     reason = str(span.attributes.get("orchestrator.assignment.reason", "new"))
     return Assignment(span.end_s, worker, span.source, task, task_id, reason, span.trace)
 
@@ -144,6 +146,8 @@ class LogFacts(NamedTuple):
     trace: TraceRef | None
     source: str
     service: str
+    text: str = ""
+    """The body, where it is a text: it tells what an error means when no attribute does."""
 
 
 def log_observations(record: LogFacts) -> Iterator[Observation]:
@@ -158,7 +162,7 @@ def log_observations(record: LogFacts) -> Iterator[Observation]:
         return
     error_type = record.attributes.get("exception.type") or record.attributes.get("error.type")
     if record.severity_number >= _ERROR or error_type:
-        category = classify_attributes(record.attributes)
+        category = classify_attributes(record.attributes, status_description=record.text)
         yield ErrorLog(record.at_s, record.source, str(error_type or ""), category, record.trace, record.service)
 
 

@@ -8,17 +8,18 @@ culprit: it is blamed for lateness, and a loss is held back for a while.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from otel_monitor_processors.observation import Change, Heartbeat, Membership, TraceRef
+from otel_monitor_processors.patterns.deadlines import Deadlines
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.heartbeats import PHI_LOST, Condition, Rhythm
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.statistics import confidence_bound
 
 _MAX_WORKERS = 10_000
-_MIN_SILENCE_S = 1.0
+_LOOK_AGAIN_S = 0.5
 _TOGETHER_SHARE = 0.4
 _TOGETHER_MIN = 3
 _STALL_PATIENCE = 3.0
@@ -40,6 +41,7 @@ class HeartbeatDegradation:
         self._workers: OrderedDict[str, Rhythm] = OrderedDict()
         self._degraded: dict[str, Rhythm] = {}
         self._lost: dict[str, Rhythm] = {}
+        self._deadlines = Deadlines()
 
     def interests(self) -> Interests:
         """Heartbeats as their receiver saw them, and changes of membership."""
@@ -55,11 +57,14 @@ class HeartbeatDegradation:
         if rhythm is None:
             self._add(worker, observer, at)
             return False
-        was = rhythm.condition
-        rhythm.observer = observer
-        rhythm.beat(at, self.gates.min_events)
+        notable = rhythm.beat(at, self.gates.min_events)
         self._workers.move_to_end(worker)
-        return self._sort(worker, rhythm) is not was
+        if not notable:
+            if worker not in self._deadlines:
+                self._deadlines.set(worker, rhythm.lost_by())
+            return False
+        rhythm.observer = observer
+        return self._sort(worker, rhythm)
 
     def _add(self, worker: str, observer: str, at: float) -> Rhythm:
         if len(self._workers) >= _MAX_WORKERS:
@@ -88,10 +93,11 @@ class HeartbeatDegradation:
             if rhythm.lost_at is None:
                 rhythm.lost_at = membership.at
                 rhythm.lost_reason = "given up by its orchestrator"
-        self._sort(worker, rhythm)
-        return True
+        return self._sort(worker, rhythm)
 
-    def _sort(self, worker: str, rhythm: Rhythm) -> Condition:
+    def _sort(self, worker: str, rhythm: Rhythm) -> bool:
+        """Put a worker where its condition belongs. True: it was elsewhere before."""
+        before = worker in self._lost, worker in self._degraded
         condition = rhythm.condition
         if condition is Condition.LOST:
             self._lost[worker] = rhythm
@@ -102,7 +108,7 @@ class HeartbeatDegradation:
                 self._degraded.pop(worker, None)
             else:
                 self._degraded[worker] = rhythm
-        return condition
+        return before != (worker in self._lost, worker in self._degraded)
 
     def _forget(self, worker: str) -> bool:
         known = worker in self._lost or worker in self._degraded
@@ -113,7 +119,7 @@ class HeartbeatDegradation:
     def pause(self, gap_s: float) -> None:
         """Nobody was there to receive: every silence is shorter by the pause."""
         for rhythm in self._workers.values():
-            rhythm.last += gap_s
+            rhythm.last += gap_s  # deadlines set before it are looked at too early, and set anew
 
     def findings(self, now: float) -> Iterable[Finding]:
         """Judge the silences at `now`, then say who is lost and who is late."""
@@ -127,26 +133,31 @@ class HeartbeatDegradation:
             yield self._late_finding(now)
 
     def _judge_silence(self, now: float) -> None:
-        for worker, rhythm in list(self._overdue(now)):
-            if rhythm.lost_at is not None:
-                if now - rhythm.lost_at > _FORGET_AFTER_S:
-                    del self._workers[worker]
-                    self._forget(worker)
-                continue
-            if rhythm.beats < self.gates.min_events or rhythm.phi(now) < PHI_LOST:
-                continue
-            patience_s = _STALL_PATIENCE * rhythm.allowed_silence_s()
-            if self._observer_stalled(rhythm, now) and now - rhythm.last < patience_s + rhythm.allowed_silence_s():
-                continue
-            rhythm.lost_at = now
-            rhythm.lost_reason = "silent"
-            self._sort(worker, rhythm)
+        for worker in [*self._deadlines.due(now)]:
+            rhythm = self._workers.get(worker)
+            if rhythm is None or rhythm.lost_at is not None or rhythm.beats < self.gates.min_events:
+                continue  # its next heartbeat sets a new deadline
+            if self._gone(rhythm, now):
+                rhythm.lost_at = now
+                rhythm.lost_reason = "silent"
+                self._sort(worker, rhythm)
+            else:
+                self._deadlines.set(worker, max(rhythm.lost_by(), now + _LOOK_AGAIN_S))
+        self._forget_long_lost(now)
 
-    def _overdue(self, now: float) -> Iterator[tuple[str, Rhythm]]:
-        for worker, rhythm in self._workers.items():
-            if rhythm.lost_at is None and now - rhythm.last < _MIN_SILENCE_S:
-                return  # in the order of the last heartbeats: all that follow are younger
-            yield worker, rhythm
+    def _gone(self, rhythm: Rhythm, now: float) -> bool:
+        if rhythm.phi(now) < PHI_LOST:
+            return False
+        patience_s = (_STALL_PATIENCE + 1.0) * rhythm.allowed_silence_s()
+        return now - rhythm.last >= patience_s or not self._observer_stalled(rhythm, now)
+
+    def _forget_long_lost(self, now: float) -> None:
+        while self._lost:
+            worker, rhythm = next(iter(self._lost.items()))
+            if rhythm.lost_at is not None and now - rhythm.lost_at <= _FORGET_AFTER_S:
+                return
+            self._workers.pop(worker, None)
+            self._forget(worker)
 
     def _observer_stalled(self, rhythm: Rhythm, now: float) -> bool:
         """Whether every other worker of the same observer is silent as well."""
@@ -213,17 +224,20 @@ class HeartbeatDegradation:
         self._workers.clear()
         self._lost.clear()
         self._degraded.clear()
+        self._deadlines.clear()
         self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
             "dropped": self.dropped,
+            "deadlines": self._deadlines.dump(),
             "workers": {worker: rhythm.dump() for worker, rhythm in self._workers.items()},
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
         self.dropped = state["dropped"]
+        self._deadlines.load(state["deadlines"])
         for worker, item in state["workers"].items():
             rhythm = self._workers[worker] = Rhythm.load(item)
             self._sort(worker, rhythm)

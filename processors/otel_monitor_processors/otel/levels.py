@@ -1,0 +1,189 @@
+"""How full limited resources are, read from metrics by their names' endings, their units and their states."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from otel_monitor_processors.observation import Level
+
+Labels = tuple[tuple[str, str], ...]
+
+_SHARES = (".utilization", "_utilization", ".utilisation", "_utilisation")
+_PERCENTAGES = (".used_percent", "_used_percent", ".usage", ".used", ".percent", "_percent")
+_PERCENT = ("%", "percent", "{percent}")
+_NO_SHARES = ("_request_utilization", ".request_utilization")
+"""A request is what a container is promised, not what it may use: more than all of it is in order."""
+_USED = (".usage", ".count", ".size", ".used", ".total")
+_FREE = (".available",)
+_LIMITS = (".limit", ".max", ".capacity")
+
+_CANONICAL: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("cpu", re.compile(r"(system|process|container|k8s\.(pod|container|node))\.cpu(_limit)?")),
+    ("memory", re.compile(r"(system|process|container|k8s\.(pod|container|node))\.memory(_limit|\.usage)?")),
+    ("disk", re.compile(r"(system|container|k8s\.(pod|container|node))\.filesystem")),
+    ("file_descriptors", re.compile(r"process\.(unix\.|open_)?file_descriptors?")),
+)
+"""What the rules' built-in metrics call a resource. Where several metrics mean the same one, the fullest counts."""
+
+_IDENTITY = {
+    "cpu": ("cpu", "cpu.logical_number", "system.cpu.logical_number"),
+    "memory": (),
+    "disk": ("mountpoint", "system.filesystem.mountpoint", "device", "system.device"),
+    "file_descriptors": (),
+}
+"""Attributes that tell several of one resource apart; all others but the state are passed over."""
+
+_UNUSED_STATES = frozenset(
+    (
+        *("idle", "free", "available", "unused", "wait", "iowait"),
+        *("cached", "buffered", "buffers", "inactive", "reserved", "slab_reclaimable"),
+    )
+)
+_UNLIMITED = 2.0**62
+_CLEARLY_NO_SHARE = 1.5
+_MAX_KEPT = 20_000
+
+
+class Reading(NamedTuple):
+    """One current value of a metric."""
+
+    attributes: Labels
+    value: float
+    unit: str
+
+
+class _Use(NamedTuple):
+    """A metric that tells how much of something is used: of what, and the limit that its unit implies, if any."""
+
+    stem: str
+    limit: float | None = None
+    tells_free: bool = False
+
+
+class Levels:
+    """Reads levels from the metrics of one export; limits that came earlier are remembered, 20,000 at most."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._limits: OrderedDict[tuple[str, str, str, Labels], Reading] = OrderedDict()
+        self._percents: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+
+    def read(self, source: str, service: str, readings: Mapping[str, list[Reading]], at_s: float) -> Iterator[Level]:
+        """The levels that the metrics of one source say, each with its readings."""
+        uses = []
+        for name in readings:
+            stem = _without(name, _LIMITS)
+            if stem is not None:
+                self._remember(source, service, stem, readings[name])
+            use = _use_of(name, readings[name][0].unit)
+            if use is not None:
+                uses.append((name, use))
+        fullest: dict[str, Level] = {}
+        for name, use in uses:
+            for level in self._levels(source, service, use, readings[name], at_s):
+                known = fullest.get(level.resource)
+                if known is None or level.value * known.limit > known.value * level.limit:
+                    fullest[level.resource] = level
+        yield from fullest.values()
+
+    def _levels(self, source: str, service: str, use: _Use, readings: list[Reading], at_s: float) -> Iterator[Level]:
+        name = _canonical(use.stem)
+        shares = []
+        for identity, states in _grouped(readings, _IDENTITY.get(name)).items():
+            limit = use.limit or self._limit(source, service, use.stem, identity, readings[0].unit)
+            used = _used(states, limit, tells_free=use.tells_free) if limit is not None else None
+            if limit is None or used is None:
+                continue
+            if use.limit == 1.0:
+                limit = self._real_limit((source, service, use.stem), used)
+            if name == "cpu":
+                shares.append((used, limit))
+                continue
+            labels = "" if name in _IDENTITY else "".join(f",{key}={value}" for key, value in identity)
+            yield Level(at_s, source, name + labels, used, limit, service)
+        if shares:  # a single busy core is no exhausted machine
+            yield Level(at_s, source, name, sum(used for used, _ in shares) / len(shares), shares[0][1], service)
+
+    def _real_limit(self, metric: tuple[str, str, str], share: float) -> float:
+        """Some count percent and say `1`: well above 1 they give themselves away, and are remembered."""
+        if share > _CLEARLY_NO_SHARE and metric not in self._percents:
+            self._bounded(self._percents)
+            self._percents[metric] = None
+        return 100.0 if metric in self._percents else 1.0
+
+    def _remember(self, source: str, service: str, stem: str, readings: list[Reading]) -> None:
+        for reading in readings:
+            key = (source, service, stem, reading.attributes)
+            if 0 < reading.value < _UNLIMITED:
+                if key not in self._limits:
+                    self._bounded(self._limits)
+                self._limits[key] = reading
+                self._limits.move_to_end(key)
+
+    def _bounded(
+        self, table: OrderedDict[tuple[str, str, str], None] | OrderedDict[tuple[str, str, str, Labels], Reading]
+    ) -> None:
+        if len(table) >= _MAX_KEPT:
+            table.popitem(last=False)
+            self.dropped += 1
+
+    def _limit(self, source: str, service: str, stem: str, identity: Labels, unit: str) -> float | None:
+        for attributes in (identity, ()):
+            limit = self._limits.get((source, service, stem, attributes))
+            if limit is not None:
+                return limit.value if limit.unit == unit or not (limit.unit and unit) else None
+        return None
+
+
+def _use_of(name: str, unit: str) -> _Use | None:
+    if name.endswith(_NO_SHARES):
+        return None
+    percent = unit in _PERCENT
+    stem = _without(name, _SHARES) or (_without(name, _PERCENTAGES) if percent else None)
+    if stem is not None:
+        return _Use(stem, 100.0 if percent else 1.0)
+    stem = _without(name, _USED)
+    if stem is not None:
+        return _Use(stem)
+    stem = _without(name, _FREE)
+    return _Use(stem, tells_free=True) if stem is not None else None
+
+
+def _without(name: str, endings: tuple[str, ...]) -> str | None:
+    if not name.endswith(endings):
+        return None
+    return next(name.removesuffix(ending) for ending in endings if name.endswith(ending)) or None
+
+
+def _canonical(stem: str) -> str:
+    return next((name for name, pattern in _CANONICAL if pattern.fullmatch(stem)), stem)
+
+
+def _grouped(readings: Iterable[Reading], identity: tuple[str, ...] | None) -> dict[Labels, list[tuple[str, float]]]:
+    """States and values, by what tells the resources apart: all attributes but the state, where `identity` is None."""
+    groups: dict[Labels, list[tuple[str, float]]] = {}
+    for reading in readings:
+        state, kept = "", []
+        for name, value in reading.attributes:
+            if name.rpartition(".")[2] in ("state", "mode"):
+                state = value
+            elif identity is None or name in identity:
+                kept.append((name, value))
+        groups.setdefault(tuple(kept), []).append((state, reading.value))
+    return groups
+
+
+def _used(states: list[tuple[str, float]], limit: float, *, tells_free: bool) -> float | None:
+    """How much is in use. A metric split by state or mode counts idle, free and cached apart."""
+    stated = [(state, value) for state, value in states if state]
+    if not stated:
+        value = max(value for _, value in states)
+        return limit - value if tells_free else value
+    used = [value for state, value in stated if state == "used"]
+    busy = used or [value for state, value in stated if state not in _UNUSED_STATES]
+    if busy:
+        return sum(busy)
+    return limit - sum(value for _, value in stated) if limit in (1.0, 100.0) else None
