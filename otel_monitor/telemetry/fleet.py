@@ -21,6 +21,7 @@ LATE_INTERVALS = 2.0
 
 _OFFLINE_INTERVALS = 5.0
 _MIN_INTERVALS = 3
+_MIN_RHYTHM_S = 0.1  # heartbeats that came in a bunch are no promise of more such bunches
 _LEARNING_RATE = 0.2
 _MAX_STRETCH = 3.0
 
@@ -70,9 +71,9 @@ class Worker:
 
     def silent_intervals(self, now: float) -> float:
         """How many of its own intervals it has been silent; 0 while its rhythm is not known."""
-        if self.last is None or self.intervals < _MIN_INTERVALS or self.rhythm_s <= 0.0:
+        if self.last is None or self.intervals < _MIN_INTERVALS:
             return 0.0
-        return (now - self.last) / self.rhythm_s
+        return (now - self.last) / max(self.rhythm_s, _MIN_RHYTHM_S)
 
     def state(self, now: float) -> WorkerState:
         if self.lost or self.silent_intervals(now) > _OFFLINE_INTERVALS:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
@@ -36,13 +36,30 @@ from otel_monitor.telemetry.instruments import (
     Histogram,
     Instrument,
     Key,
+    Part,
 )
 from otel_monitor.telemetry.stock import StockCounter, StockHistogram, StockInstruments, context_of
 
 _logger = logging.getLogger("otel_monitor")
 _OVERFLOW_ATTRIBUTES = {"otel.metric.overflow": True}
-_Aggregate = HistogramAggregate | CounterAggregate
-_Stock = StockHistogram | StockCounter
+
+Cells = Sequence[tuple[Key, HistogramCell | CounterCell]]
+
+
+class _Output(NamedTuple):
+    """One stock instrument that an aggregate is folded into, and which of its cells under which keys."""
+
+    stock: StockHistogram | StockCounter
+    instrument: Instrument
+    select: Callable[[Cells], Cells]
+
+
+class _Source(NamedTuple):
+    """An aggregate, where it goes, and the stock instrument for readers that it cannot serve."""
+
+    aggregate: HistogramAggregate | CounterAggregate
+    outputs: tuple[_Output, ...]
+    direct: Any
 
 
 class FoldedInstruments:
@@ -52,72 +69,77 @@ class FoldedInstruments:
         self._stock = StockInstruments(provider)
         self._consumer: Any = provider._measurement_consumer  # noqa: SLF001 - see the module's docstring
         self._storages: object = None
-        self._pairs: list[tuple[_Aggregate, _Stock]] = []
+        self._sources: list[_Source] = []
 
-    def histogram(self, instrument: Instrument) -> Histogram:
+    def histogram(self, instrument: Instrument, part: Part | None = None) -> Histogram:
         aggregate = HistogramAggregate(instrument)
-        self._add(aggregate, self._stock.stock_histogram(instrument))
+        outputs = [_Output(self._stock.stock_histogram(instrument), instrument, _whole)]
+        if part is not None:
+            outputs.append(_Output(self._stock.stock_histogram(part.instrument), part.instrument, _part(part.first)))
+        self._add(_Source(aggregate, tuple(outputs), self._stock.histogram(instrument, part)))
         return aggregate
 
     def counter(self, instrument: Instrument) -> Counter:
         aggregate = CounterAggregate(instrument)
-        self._add(aggregate, self._stock.stock_counter(instrument))
+        stock = self._stock.stock_counter(instrument)
+        self._add(_Source(aggregate, (_Output(stock, instrument, _whole),), stock))
         return aggregate
-
-    def _add(self, aggregate: _Aggregate, stock: _Stock) -> None:
-        self._pairs.append((aggregate, stock))
-        self._choose(aggregate, stock)
 
     @property
     def overflowed(self) -> int:
         """How many values went to the overflow series."""
-        return sum(aggregate.overflowed for aggregate, _ in self._pairs)
+        return sum(source.aggregate.overflowed for source in self._sources)
 
     def fold(self) -> None:
         """Add what was recorded since the last time to the stock aggregations of every reader."""
         if self._consumer._reader_storages is not self._storages:  # noqa: SLF001
             self._storages = self._consumer._reader_storages  # noqa: SLF001
-            for aggregate, stock in self._pairs:
-                self._choose(aggregate, stock)
-        for aggregate, stock in self._pairs:
-            cells = aggregate.drain()
+            for source in self._sources:
+                self._choose(source)
+        for source in self._sources:
+            cells = source.aggregate.drain()
             if cells:
-                for match in self._matches(stock):
-                    self._fold_into(match, aggregate, cells)
+                self._fold(source, list(cells.items()))
 
     def reset_after_fork(self) -> None:
-        for aggregate, _ in self._pairs:
-            aggregate.reset_after_fork()
+        for source in self._sources:
+            source.aggregate.reset_after_fork()
 
-    def _choose(self, aggregate: _Aggregate, stock: _Stock) -> None:
+    def _add(self, source: _Source) -> None:
+        self._sources.append(source)
+        self._choose(source)
+
+    def _choose(self, source: _Source) -> None:
         """Buckets serve the readers that want these very buckets; else every value goes to the SDK singly."""
-        foldable = all(_foldable(match, aggregate) for match in self._matches(stock))
-        aggregate.direct = None if foldable else stock
+        matches = [match for output in source.outputs for match in self._matches(output)]
+        source.aggregate.direct = None if all(map(_foldable, matches)) else source.direct
 
-    def _matches(self, stock: _Stock) -> Iterator[Any]:
+    def _matches(self, output: _Output) -> Iterator[Any]:
         for storage in self._consumer._reader_storages.values():  # noqa: SLF001
-            yield from storage._get_or_init_view_instrument_match(stock.stock)  # noqa: SLF001
+            yield from storage._get_or_init_view_instrument_match(output.stock.stock)  # noqa: SLF001
 
-    def _fold_into(self, match: Any, aggregate: _Aggregate, cells: dict[Key, Any]) -> None:
-        if not _foldable(match, aggregate) or _dropped(match):
-            return
-        exemplar_filter = self._consumer._sdk_config.exemplar_filter  # noqa: SLF001
-        for key, cell in cells.items():
-            whole: dict[str, Any] = dict(
-                _OVERFLOW_ATTRIBUTES if key is OVERFLOW else aggregate.instrument.attributes_of(key)
-            )
-            attributes = _selected(match, whole)
-            with match._lock:  # noqa: SLF001 - held until the values are in: a delta collection drops the aggregation
-                aggregation = match._get_or_create_aggregation(_hashed(attributes), attributes)  # noqa: SLF001
-                _start_earlier(match, aggregation, cell.started_ns)
-                if isinstance(cell, HistogramCell):
-                    _fold_histogram(aggregation, cell)
-                else:
-                    _fold_counter(aggregation, cell)
-            for value, at_ns, span in _exemplars(cell):
-                context = context_of(span)
-                if exemplar_filter.should_sample(value, at_ns, whole, context):
-                    aggregation._reservoir.offer(value, at_ns, whole, context)  # noqa: SLF001
+    def _fold(self, source: _Source, cells: Cells) -> None:
+        for output in source.outputs:
+            selected = output.select(cells)
+            for match in self._matches(output):
+                if _foldable(match) and not _dropped(match):
+                    for key, cell in selected:
+                        self._fold_into(match, output.instrument, key, cell)
+
+    def _fold_into(self, match: Any, instrument: Instrument, key: Key, cell: HistogramCell | CounterCell) -> None:
+        whole: dict[str, Any] = dict(_OVERFLOW_ATTRIBUTES if key is OVERFLOW else instrument.attributes_of(key))
+        attributes = _selected(match, whole)
+        with match._lock:  # noqa: SLF001 - held until the values are in: a delta collection drops the aggregation
+            aggregation = match._get_or_create_aggregation(_hashed(attributes), attributes)  # noqa: SLF001
+            _start_earlier(match, aggregation, cell.started_ns)
+            if isinstance(cell, HistogramCell):
+                _fold_histogram(aggregation, cell)
+            else:
+                _fold_counter(aggregation, cell)
+        for value, at_ns, span in _exemplars(cell):
+            context = context_of(span)
+            if self._consumer._sdk_config.exemplar_filter.should_sample(value, at_ns, whole, context):  # noqa: SLF001
+                aggregation._reservoir.offer(value, at_ns, whole, context)  # noqa: SLF001
 
 
 def instruments_for(provider: metrics.MeterProvider) -> FoldedInstruments | StockInstruments:
@@ -168,13 +190,15 @@ def _figures(data: MetricsData | None) -> Iterator[object]:
                 yield {name: value for name, value in vars(point).items() if "nano" not in name and name != "exemplars"}
 
 
-def _foldable(match: Any, aggregate: _Aggregate) -> bool:
-    kind = type(match._aggregation).__name__  # noqa: SLF001
+def _foldable(match: Any) -> bool:
+    """A view can aggregate anything in any way: cells serve the instrument's own, and no aggregation at all."""
+    aggregation = match._aggregation  # noqa: SLF001
+    kind = type(aggregation).__name__
     if kind == "_DropAggregation":
         return True
-    if isinstance(aggregate, CounterAggregate):
+    if isinstance(match._instrument, metrics.Counter):  # noqa: SLF001
         return kind == "_SumAggregation"
-    return kind == "_ExplicitBucketHistogramAggregation" and match._aggregation._boundaries == DURATION_BUCKETS_S  # noqa: SLF001
+    return kind == "_ExplicitBucketHistogramAggregation" and aggregation._boundaries == DURATION_BUCKETS_S  # noqa: SLF001
 
 
 def _dropped(match: Any) -> bool:
@@ -212,6 +236,14 @@ def _fold_histogram(aggregation: Any, cell: HistogramCell) -> None:
 def _fold_counter(aggregation: Any, cell: CounterCell) -> None:
     with aggregation._lock:  # noqa: SLF001
         aggregation._value = (aggregation._value or 0) + cell.total  # noqa: SLF001
+
+
+def _whole(cells: Cells) -> Cells:
+    return cells
+
+
+def _part(first: str) -> Callable[[Cells], Cells]:
+    return lambda cells: [((), cell) for key, cell in cells if key and key[0] == first]
 
 
 def _exemplars(cell: HistogramCell | CounterCell) -> Iterable[Exemplar]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opentelemetry._logs import Logger, SeverityNumber
+
 from otel_monitor.instrumentation.operation import Side
-from otel_monitor.telemetry.activity import ORCHESTRATOR_PEER, Activity
+from otel_monitor.telemetry.activity import ORCHESTRATOR_PEER, WORKER_ID, Activity
 from otel_monitor.telemetry.calls import Call
 from otel_monitor_processors.observation import Heartbeat
+
+HEARTBEAT_EVENT = "orchestrator.worker.heartbeat"
+"""A log record for each heartbeat, for backends that want every one: only with the setting `record_heartbeats`."""
 
 
 class HeartbeatActivity(Activity):
@@ -33,11 +38,23 @@ class HeartbeatActivity(Activity):
         if gap_s is not None:
             self.metrics.heartbeat_interval.record(gap_s, key)
         self.driver.offer(Heartbeat(call.began_at, worker, telemetry.source))
+        if telemetry.heartbeat_events is not None:
+            _emit(telemetry.heartbeat_events, worker, call.began_at)
 
     def end(self, call: Call) -> None:
-        self.metrics.heartbeat_duration.record(call.duration_s, (), call.trace_context)
         if call.operation.side is Side.WORKER:
             source = self.telemetry.source
             reached = call.category is None
             self.driver.offer(Heartbeat(call.began_at, source, source, reached, call.duration_s, call.trace))
             self.report_link(call, ORCHESTRATOR_PEER)
+            if self.telemetry.heartbeat_events is not None and reached:
+                _emit(self.telemetry.heartbeat_events, source, call.began_at)
+
+
+def _emit(events: Logger, worker: str, at: float) -> None:
+    events.emit(
+        timestamp=int(at * 1e9),
+        severity_number=SeverityNumber.INFO,
+        event_name=HEARTBEAT_EVENT,
+        attributes={WORKER_ID: worker},
+    )

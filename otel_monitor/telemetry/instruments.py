@@ -61,11 +61,19 @@ class Counter(Protocol):
         """Count `amount`; a sampled `span` becomes the exemplar."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a histogram records under keys that begin with `first` is another metric as well, without attributes."""
+
+    instrument: Instrument
+    first: str
+
+
 class Instruments(Protocol):
     """Makes the synchronous instruments: by our own aggregation, or of the stock SDK's."""
 
-    def histogram(self, instrument: Instrument) -> Histogram:
-        """The histogram of this row."""
+    def histogram(self, instrument: Instrument, part: Part | None = None) -> Histogram:
+        """The histogram of this row, and with it that of its part."""
 
     def counter(self, instrument: Instrument) -> Counter:
         """The counter of this row."""

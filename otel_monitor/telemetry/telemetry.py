@@ -9,6 +9,7 @@ from typing import Protocol
 from weakref import WeakMethod
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import LoggerProvider, get_logger_provider
 
 from otel_monitor.instrumentation.operation import Role
 from otel_monitor.telemetry.activity import Activity
@@ -17,6 +18,7 @@ from otel_monitor.telemetry.event_loop import EventLoops
 from otel_monitor.telemetry.fleet import Fleet
 from otel_monitor.telemetry.folding import FoldedInstruments, instruments_for
 from otel_monitor.telemetry.heartbeats import HeartbeatActivity
+from otel_monitor.telemetry.instruments import SCOPE
 from otel_monitor.telemetry.membership import DeregisterActivity, HandleFailureActivity, RegisterActivity
 from otel_monitor.telemetry.metrics import Metrics
 from otel_monitor.telemetry.observables import Observables
@@ -37,6 +39,8 @@ class Driver(Protocol):
     @property
     def detection_s(self) -> deque[float]: ...
     @property
+    def slow_s(self) -> float: ...
+    @property
     def queue_size(self) -> int: ...
     def now(self) -> float: ...
     def offer(self, observation: Observation) -> None: ...
@@ -50,6 +54,8 @@ class TelemetrySettings(Protocol):
     @property
     def inject_carriers(self) -> bool: ...
     @property
+    def record_heartbeats(self) -> bool: ...
+    @property
     def monitoring_interval(self) -> float: ...
     @property
     def response_time_warning(self) -> float: ...
@@ -58,6 +64,7 @@ class TelemetrySettings(Protocol):
 class Telemetry:
     """Records the calls of this process on the given providers, and reports them to the driver.
 
+    Heartbeat events, where the settings ask for them, go to `logger_provider`, the global one when None.
     `source` is this process's instance, `service` its service. After a fork the source is that of the
     child's resource, as the SDK has renewed it.
     """
@@ -70,12 +77,15 @@ class Telemetry:
         settings: TelemetrySettings,
         source: str,
         service: str,
+        logger_provider: LoggerProvider | None = None,
     ) -> None:
         self.driver = driver
         self.source = source
         self.service = service
         self.inject_carriers = settings.inject_carriers
-        self.slow_s = settings.response_time_warning / 1e3
+        logs = logger_provider if logger_provider is not None else get_logger_provider()
+        self.heartbeat_events = logs.get_logger(SCOPE) if settings.record_heartbeats else None
+        self.slow_s = min(settings.response_time_warning / 1e3, driver.slow_s)
         self.slow_heartbeat_s = min(self.slow_s, _SLOW_HEARTBEAT_S)
         self.spans: SpanFactory = StockSpans(tracer_provider)
         self.instruments = instruments_for(meter_provider)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -43,9 +46,10 @@ class Clock:
 class KeptObservations:
     """Stands where the driver stands, and keeps what it is told, in order."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, slow_s: float = math.inf) -> None:
         self.detection_s: deque[float] = deque()
         self.queue_size = 0
+        self.slow_s = slow_s
         self.offered: list[Observation] = []
         self.observed: list[Observation] = []
         self.all: list[Observation] = []
@@ -86,6 +90,7 @@ class Process:
     exporter: InMemorySpanExporter
     reader: InMemoryMetricReader
     tracer_provider: TracerProvider
+    events: InMemoryLogRecordExporter
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:
@@ -128,17 +133,22 @@ class Process:
         recorder.end(call, error)
 
 
-def start_process(sampler: Sampler = DEFAULT_ON, settings: Settings | None = None) -> Process:
+def start_process(sampler: Sampler = DEFAULT_ON, settings: Settings | None = None, slow_s: float = math.inf) -> Process:
     clock = Clock()
-    driver = KeptObservations(clock)
+    driver = KeptObservations(clock, slow_s)
     exporter = InMemorySpanExporter()
     tracer_provider = TracerProvider(sampler=sampler, resource=RESOURCE, shutdown_on_exit=False)
     tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
     meter_provider = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
-    telemetry = Telemetry(tracer_provider, meter_provider, driver, settings or Settings(), SOURCE, SERVICE)
+    events = InMemoryLogRecordExporter()
+    logger_provider = LoggerProvider(RESOURCE, shutdown_on_exit=False)
+    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(events))
+    telemetry = Telemetry(
+        tracer_provider, meter_provider, driver, settings or Settings(), SOURCE, SERVICE, logger_provider
+    )
     recorder.install(telemetry)
-    return Process(clock, driver, telemetry, exporter, reader, tracer_provider)
+    return Process(clock, driver, telemetry, exporter, reader, tracer_provider, events)
 
 
 def argument(name: str) -> Extractor:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from otel_monitor.instrumentation import recorder
+from otel_monitor.instrumentation.operation import Operation as Wrapped
+from otel_monitor.settings import Settings
 from otel_monitor.telemetry.fleet import MAX_LABELLED
 from otel_monitor_processors.classification import Category
 from otel_monitor_processors.observation import Assignment, Change, Heartbeat, Link, Membership, Operation
@@ -22,6 +25,7 @@ from tests.telemetry.recording import (
     SERVICE,
     SOURCE,
     Process,
+    start_process,
 )
 
 WORKER = "orchestrator.worker.id"
@@ -50,6 +54,21 @@ def test_a_heartbeat_counts_from_its_arrival_whatever_becomes_of_its_handler(pro
     (heartbeat,) = process.driver.of(Heartbeat)
     assert (heartbeat.at, heartbeat.ok) == (arrived, True)
     assert process.driver.all[0] == heartbeat
+
+
+@pytest.mark.parametrize(("heartbeat", "worker"), [(HEARTBEAT, "w1"), (SEND_HEARTBEAT, SOURCE)])
+def test_every_heartbeat_is_an_event_when_the_settings_ask_for_it(heartbeat: Wrapped, worker: str) -> None:
+    process = start_process(settings=Settings(record_heartbeats=True))
+    process.call(heartbeat, worker_id="w1")
+    (event,) = process.events.get_finished_logs()
+    assert event.log_record.event_name == "orchestrator.worker.heartbeat"
+    assert dict(event.log_record.attributes or {}) == {WORKER: worker}
+    recorder.uninstall()
+
+
+def test_otherwise_a_heartbeat_is_no_event(process: Process) -> None:
+    beat(process, "w1", 3)
+    assert not process.events.get_finished_logs()
 
 
 def test_intervals_are_measured_per_worker_by_the_receivers_clock(process: Process) -> None:

@@ -67,7 +67,13 @@ def test_the_limits_of_version_1(tmp_path: Path) -> None:
     "files",
     [
         {},
-        {"memory.max": "max\n", "memory.current": "5\n", "cpu.max": "max 100000\n", "pids.max": "max\n", "pids.current": "5\n"},
+        {
+            "memory.max": "max\n",
+            "memory.current": "5\n",
+            "cpu.max": "max 100000\n",
+            "pids.max": "max\n",
+            "pids.current": "5\n",
+        },
         {"memory/job/memory.limit_in_bytes": "9223372036854771712\n", "memory/job/memory.usage_in_bytes": "5\n"},
         {"cpu/job/cpu.cfs_quota_us": "-1\n", "cpu/job/cpu.cfs_period_us": "100000\n"},
         {"memory.max": "garbage", "memory.current": "", "cpu.max": "1", "pids.max": "\0"},

@@ -46,6 +46,13 @@ def test_a_worker_whose_rhythm_is_not_known_is_never_late() -> None:
     assert not fleet.is_late("nobody", 0.0)
 
 
+def test_heartbeats_in_a_bunch_are_no_rhythm() -> None:
+    fleet = Fleet()
+    last = beating(fleet, "w1", 0.000_1, 20)
+    assert not fleet.is_late("w1", last + 0.15)
+    assert fleet.take_missed(last + 1.0) == 9
+
+
 def test_one_long_gap_does_not_change_what_a_worker_is_expected_to_do() -> None:
     fleet = Fleet()
     last = beating(fleet, "w1", 1.0, 20)

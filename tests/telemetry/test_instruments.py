@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from opentelemetry.context import attach, detach
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import (
@@ -32,14 +33,23 @@ from opentelemetry.sdk.metrics.view import (
     DropAggregation,
     ExplicitBucketHistogramAggregation,
     ExponentialBucketHistogramAggregation,
+    SumAggregation,
     View,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_monitor.telemetry import folding
 from otel_monitor.telemetry.folding import FoldedInstruments, instruments_for
-from otel_monitor.telemetry.instruments import DURATION_BUCKETS_S, INSTRUMENTS, MAX_SERIES, Instruments, Kind
+from otel_monitor.telemetry.instruments import (
+    DURATION_BUCKETS_S,
+    HEARTBEAT_DURATION,
+    INSTRUMENTS,
+    MAX_SERIES,
+    Instruments,
+    Kind,
+    Part,
+)
 from otel_monitor.telemetry.instruments import ERRORS as ERRORS_ROW
 from otel_monitor.telemetry.instruments import OPERATION_DURATION as DURATION_ROW
 from otel_monitor.telemetry.stock import StockInstruments
@@ -63,7 +73,7 @@ class Side:
         self.readers = readers
         self.provider = MeterProvider(readers, Resource({"service.name": "s"}), shutdown_on_exit=False, **provider)
         self.instruments: Instruments = FoldedInstruments(self.provider) if folded else StockInstruments(self.provider)
-        self.duration = self.instruments.histogram(DURATION_ROW)
+        self.duration = self.instruments.histogram(DURATION_ROW, Part(HEARTBEAT_DURATION, "heartbeat"))
         self.errors = self.instruments.counter(ERRORS_ROW)
 
     def collect(self, reader: int = 0) -> dict[str, Any]:
@@ -145,6 +155,8 @@ def _a_busy_hour(side: Side) -> None:
         side.duration.record(dice.choice(DURATION_BUCKETS_S), ("assign", None))
         if dice.random() < 0.1:
             side.duration.record(0.0, ("process", "ValueError"))
+            side.duration.record(dice.random(), ("heartbeat", None))
+            side.duration.record(dice.random(), ("heartbeat", "TimeoutError"))
             side.errors.add(1, ("network",))
 
 
@@ -154,8 +166,26 @@ def test_the_same_values_give_the_same_export(temporality: dict[type, Aggregatio
     for _ in range(3):
         both.record(_a_busy_hour)
         exported = both.collect()
-        assert set(_metrics(exported)) == {"orchestrator.operation.duration", "orchestrator.errors"}
+        assert set(_metrics(exported)) == {
+            "orchestrator.operation.duration",
+            "orchestrator.heartbeat.duration",
+            "orchestrator.errors",
+        }
         assert exported["resourceMetrics"][0]["scopeMetrics"][0]["scope"] == {"name": "otel_monitor.instrumentation"}
+
+
+def test_a_part_of_a_histogram_is_a_metric_of_its_own() -> None:
+    both = Both([CUMULATIVE])
+
+    def record(side: Side) -> None:
+        side.duration.record(0.2, ("heartbeat", None), SPAN)
+        side.duration.record(3.0, ("heartbeat", "TimeoutError"))
+        side.duration.record(5.0, ("process", None))
+
+    both.record(record)
+    (point,) = _points(both.collect(), "orchestrator.heartbeat.duration")
+    assert (point["count"], point["sum"], "attributes" in point) == ("2", 3.2, False)
+    assert [exemplar["asDouble"] for exemplar in point["exemplars"]] == [0.2]
 
 
 @pytest.mark.parametrize("temporality", [CUMULATIVE, DELTA], ids=["cumulative", "delta"])
@@ -245,6 +275,15 @@ def test_a_sampled_span_becomes_the_exemplar_of_its_bucket() -> None:
     assert "exemplars" not in _points(both.collect(), "orchestrator.operation.duration")[0]
 
 
+def test_a_value_without_a_span_has_no_exemplar_whatever_span_is_current() -> None:
+    both = Both([CUMULATIVE])
+    token = attach(set_span_in_context(NonRecordingSpan(SPAN)))
+    both.record(lambda side: side.duration.record(0.2, ("process", None)))
+    both.record(lambda side: side.errors.add(1, ("network",)))
+    detach(token)
+    assert "exemplars" not in _points(both.collect(), "orchestrator.errors")[0]
+
+
 @pytest.mark.parametrize("exemplar_filter", [AlwaysOffExemplarFilter(), TraceBasedExemplarFilter()])
 def test_the_users_exemplar_filter_decides(exemplar_filter: Any) -> None:
     both = Both([CUMULATIVE], exemplar_filter=exemplar_filter)
@@ -264,8 +303,21 @@ def test_the_users_exemplar_filter_decides(exemplar_filter: Any) -> None:
         ),
         View(instrument_name="orchestrator.operation.duration", aggregation=ExponentialBucketHistogramAggregation()),
         View(instrument_name="orchestrator.errors", aggregation_cardinality_limit=1),
+        View(instrument_name="orchestrator.errors", aggregation=ExplicitBucketHistogramAggregation(DURATION_BUCKETS_S)),
+        View(instrument_name="orchestrator.operation.duration", aggregation=SumAggregation()),
+        View(instrument_name="orchestrator.heartbeat.*", aggregation=ExponentialBucketHistogramAggregation()),
     ],
-    ids=["attribute keys", "name", "drop", "other buckets", "exponential", "cardinality limit"],
+    ids=[
+        "attribute keys",
+        "name",
+        "drop",
+        "other buckets",
+        "exponential",
+        "cardinality limit",
+        "histogram of a counter",
+        "sum of a histogram",
+        "exponential part",
+    ],
 )
 def test_the_users_views_apply(view: View) -> None:
     both = Both([CUMULATIVE, DELTA], views=[view])

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from opentelemetry import context as otel_context
@@ -157,8 +158,13 @@ def test_a_failed_call_is_judged_at_once_and_a_healthy_one_when_there_is_time(pr
     assert len(process.driver.observed) == 1
 
 
-def test_a_slow_call_is_judged_at_once() -> None:
-    process = start_process(settings=Settings(response_time_warning=0.0))
+@pytest.mark.parametrize(
+    "slow",
+    [{"settings": Settings(response_time_warning=0.0)}, {"slow_s": 0.0}],
+    ids=["by the settings", "by a rule"],
+)
+def test_a_slow_call_is_judged_at_once(slow: dict[str, Any]) -> None:
+    process = start_process(**slow)
     process.call(PROCESS)
     assert len(process.driver.observed) == 1
     recorder.uninstall()

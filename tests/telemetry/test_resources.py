@@ -46,7 +46,7 @@ def test_a_process_is_measured_against_the_host(tmp_path: Path) -> None:
     assert sample.process_files is not None
     assert sample.process_files >= 3
     memory, disk = sample.levels["memory"], sample.levels["disk"]
-    assert memory == Usage(sample.process_memory, psutil.virtual_memory().total)
+    assert memory == Usage(sample.process_memory or 0.0, psutil.virtual_memory().total)
     assert 0.0 < disk.value < disk.limit
     cpu = sample.levels["cpu"]
     assert cpu.limit == len(os.sched_getaffinity(0))
@@ -73,7 +73,9 @@ def test_file_descriptors_are_measured_against_their_limit(tmp_path: Path) -> No
 
 
 def test_in_a_container_its_limits_count_not_the_hosts(tmp_path: Path) -> None:
-    limits = container(tmp_path, memory_max="1000000", memory_current="930000", cpu_max="50000 100000", pids_max="10", pids_current="9")
+    limits = container(
+        tmp_path, memory_max="1000000", memory_current="930000", cpu_max="50000 100000", pids_max="10", pids_current="9"
+    )
     (tmp_path / "cpu.stat").write_text("usage_usec 0\n")
     resources = Resources(limits, tmp_path)
     busy(0.2)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import json
 import os
+import threading
 import weakref
 from typing import Any
 
 import pytest
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NoOpTracerProvider
 
 from otel_monitor.instrumentation import recorder
 from otel_monitor.settings import Settings
@@ -25,7 +29,9 @@ from tests.telemetry.recording import ASSIGN, HEARTBEAT, PROCESS, REFRESH, REGIS
 
 def test_everything_reaches_the_real_driver(process: Process) -> None:
     driver = Driver()
-    recorder.install(Telemetry(process.tracer_provider, MeterProvider(shutdown_on_exit=False), driver, Settings(), "a", "b"))
+    recorder.install(
+        Telemetry(process.tracer_provider, MeterProvider(shutdown_on_exit=False), driver, Settings(), "a", "b")
+    )
     process.call(HEARTBEAT, worker_id="w1")
     process.call(PROCESS, error=ValueError())
     assert driver.queue_size == 0  # a failed call is judged at once
@@ -158,8 +164,6 @@ def _state_of(process: Process) -> dict[str, Any]:
 
 
 def _recorded_in_another_thread(process: Process) -> int:
-    import threading
-
     thread = threading.Thread(target=process.call, args=(ASSIGN,), kwargs={"stream_id": "s1", "worker_id": "w1"})
     thread.start()
     thread.join(10)
@@ -182,9 +186,6 @@ def _in_child(tell: Any) -> dict[str, Any]:
 
 
 def test_providers_that_record_nothing_are_enough() -> None:
-    from opentelemetry.metrics import NoOpMeterProvider
-    from opentelemetry.trace import NoOpTracerProvider
-
     process = start_process()
     recorder.install(Telemetry(NoOpTracerProvider(), NoOpMeterProvider(), process.driver, Settings(), SOURCE, "b"))
     process.call(PROCESS, error=ValueError())
@@ -198,7 +199,47 @@ def test_a_meter_provider_that_was_shut_down_is_left_alone() -> None:
     provider = MeterProvider([reader], shutdown_on_exit=False)
     provider.shutdown()
     process = start_process()
-    recorder.install(Telemetry(TracerProvider(shutdown_on_exit=False), provider, process.driver, Settings(), SOURCE, "b"))
+    recorder.install(
+        Telemetry(TracerProvider(shutdown_on_exit=False), provider, process.driver, Settings(), SOURCE, "b")
+    )
     process.call(PROCESS)
     recorder.uninstall()
     assert not process.spans
+
+
+OUR_HOOKS = [
+    "event_loop.probe",
+    "metrics.observe",
+    "recorder.begin",
+    "recorder.description",
+    "recorder.end",
+    "recorder.enter",
+    "recorder.exception",
+    "recorder.leave",
+    "sampling.pulse",
+    "sampling.resources",
+    "telemetry.fork",
+]
+
+
+@pytest.mark.parametrize("hook", OUR_HOOKS)
+def test_a_fault_in_a_hook_stays_inside(process: Process, hook: str) -> None:
+    guard.reraise_errors(enabled=False)
+    guard.inject_fault(hook, RuntimeError("broken"))
+    contextvars.copy_context().run(_use_everything, process)
+
+
+def _use_everything(process: Process) -> None:
+    for error in (None, ValueError()):
+        call = recorder.begin(PROCESS, (), {"stream_id": "s1"}, attach=False)
+        if call is not None:
+            recorder.leave(call, recorder.enter(call))
+            recorder.end(call, error)
+    process.driver.tick()
+    process.telemetry.sampling.sample_resources()
+    process.points()
+
+
+def test_every_hook_of_ours_is_tried() -> None:
+    components = {hook.partition(".")[0] for hook in OUR_HOOKS}
+    assert sorted(site for site in guard.SITES if site.partition(".")[0] in components) == OUR_HOOKS

@@ -16,14 +16,16 @@ _PERCENTAGES = (".used_percent", "_used_percent", ".usage", ".used", ".percent",
 _PERCENT = ("%", "percent", "{percent}")
 _NO_SHARES = ("_request_utilization", ".request_utilization")
 """A request is what a container is promised, not what it may use: more than all of it is in order."""
+_ONLY_BUSY = re.compile(r"(\w+\.)*(disk|io|network)")
+"""What is busy all the time and none the worse for it: a share of time that runs out of nothing."""
 _USED = (".usage", ".count", ".size", ".used", ".total")
 _FREE = (".available",)
 _LIMITS = (".limit", ".max", ".capacity")
 
 _CANONICAL: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("cpu", re.compile(r"(system|process|container|k8s\.(pod|container|node))\.cpu(_limit)?")),
-    ("memory", re.compile(r"(system|process|container|k8s\.(pod|container|node))\.memory(_limit|\.usage)?")),
-    ("disk", re.compile(r"(system|container|k8s\.(pod|container|node))\.filesystem")),
+    ("cpu", re.compile(r"(\w+\.)*(system|process|container|pod|node|jvm)\.cpu(_limit|\.recent|\.logical)?")),
+    ("memory", re.compile(r"(\w+\.)*(system|process|container|pod|node)\.memory(_limit|\.usage)?")),
+    ("disk", re.compile(r"(\w+\.)*(system|container|pod|node)\.filesystem")),
     ("file_descriptors", re.compile(r"process\.(unix\.|open_)?file_descriptors?")),
 )
 """What the rules' built-in metrics call a resource. Where several metrics mean the same one, the fullest counts."""
@@ -144,7 +146,7 @@ def _use_of(name: str, unit: str) -> _Use | None:
     percent = unit in _PERCENT
     stem = _without(name, _SHARES) or (_without(name, _PERCENTAGES) if percent else None)
     if stem is not None:
-        return _Use(stem, 100.0 if percent else 1.0)
+        return None if _ONLY_BUSY.fullmatch(stem) else _Use(stem, 100.0 if percent else 1.0)
     stem = _without(name, _USED)
     if stem is not None:
         return _Use(stem)

@@ -7,6 +7,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from otel_monitor_processors.engine import Engine
 from otel_monitor_processors.guard import guard
 from otel_monitor_processors.observation import ErrorLog, TraceRef
+from otel_monitor_processors.otel import attributes as names
 from otel_monitor_processors.otel.driver import Driver, driver_of
 from otel_monitor_processors.otel.mapping import LogFacts, log_observations, source_of
 from otel_monitor_processors.otel.notify import notify
@@ -28,8 +29,9 @@ class MonitorLogRecordProcessor(LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         record = log_record.log_record
         event_name = record.event_name or ""
-        if event_name.startswith("otel_monitor."):
-            return  # our own alerts
+        scope = log_record.instrumentation_scope
+        if event_name.startswith("otel_monitor.") or (scope is not None and scope.name == names.INSTRUMENTATION_SCOPE):
+            return  # our own alerts, and heartbeats that were observed at their source
         source, service = source_of(log_record.resource.attributes if log_record.resource is not None else {})
         trace = TraceRef(record.trace_id, record.span_id) if record.trace_id and record.span_id else None
         severity = record.severity_number.value if record.severity_number is not None else 0
