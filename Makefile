@@ -45,7 +45,7 @@ check-style: .venv/installed-dev
 	$(PY) -m ruff check --output-format concise --quiet
 
 check-format: .venv/installed-dev
-	$(PY) -m ruff format --check --quiet
+	$(PY) -m ruff format --check --output-format concise
 
 check-types: .venv/installed-dev
 	$(PY) -m mypy

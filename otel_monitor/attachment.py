@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
@@ -16,6 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from otel_monitor import provider_internals
 from otel_monitor.exporters import Exports
+from otel_monitor_processors.guard import guard
 from otel_monitor_processors.otel.driver import Driver
 from otel_monitor_processors.otel.log import MonitorLogRecordProcessor
 from otel_monitor_processors.otel.metric import MonitorMetricReader
@@ -66,7 +66,7 @@ class Attachment:
         self._log_processor = GatedLogRecordProcessor(driver, self.gate, console=console)
         self._console = console
         self._foreign_metrics = foreign_metrics
-        self._attached: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._attached: list[Any] = []
         self._reader: MonitorMetricReader | None = None
 
     # -- a pipeline that we set up ----------------------------------------------------------------------
@@ -93,6 +93,7 @@ class Attachment:
         wrapped.delivery.queue = provider_internals.watch_queue(processor, wrapped.delivery.overflowed)
         return processor
 
+    @guard("startup.adopt")
     def adopt_exporters(self) -> None:
         """Wrap the exporters of providers that we have had made, where the SDK gave us no say in making them."""
         for processor in provider_internals.span_processors(trace.get_tracer_provider()):
@@ -110,31 +111,33 @@ class Attachment:
 
     # -- providers as they are --------------------------------------------------------------------------
 
-    def attach(self) -> tuple[list[str], bool]:
-        """Hang on to the global providers; which of them are none of an SDK, and whether exporters come before us."""
+    def attach(self) -> Shortcomings:
+        """Hang on to the global providers, where that has not been done; what is less than complete with them."""
         missing: list[str] = []
         tracers, meters, loggers = trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()
         late = self._attach(tracers, "add_span_processor", self._span_processor, _TRACER, missing)
-        self._attach(loggers, "add_log_record_processor", self._log_processor, _LOGGER, missing)
         if not hasattr(meters, "force_flush"):  # which the API knows nothing of
             missing.append(_METER)
         elif self._foreign_metrics and self._reader is None and hasattr(meters, "add_metric_reader"):
             self._reader = MonitorMetricReader(self._driver, console=self._console)
             meters.add_metric_reader(self._reader)
-        return missing, late
+        self._attach(loggers, "add_log_record_processor", self._log_processor, _LOGGER, missing)
+        return Shortcomings(tuple(missing), late)
 
     def _attach(self, provider: Any, method: str, processor: Any, name: str, missing: list[str]) -> bool:
+        """Whether other processors come before ours, which was not attached before."""
         add = getattr(provider, method, None)
         if add is None:
             missing.append(name)
             return False
         before = (*provider_internals.span_processors(provider), *provider_internals.log_record_processors(provider))
-        if processor in before or provider in self._attached:
+        if processor in before or any(known is provider for known in self._attached):
             return False
-        self._attached.add(provider)
+        self._attached.append(provider)
         add(processor)
         return bool(before)
 
+    @guard("startup.read_metrics")
     def read_metrics(self) -> None:
         """Judge foreign metrics as they are now."""
         if self._reader is not None:
@@ -154,25 +157,42 @@ class Attachment:
         return [trace.get_tracer_provider(), get_logger_provider(), metrics.get_meter_provider()]
 
 
-def shortcomings(missing: Iterable[str], *, late: bool, file: str) -> str:
-    """One line on everything that is less than complete, empty when nothing is."""
-    parts: list[str] = []
-    names = list(missing)
-    if names:
-        lost = ", ".join(_LOST[name] for name in names)
-        parts.append(
-            f"no {', '.join(names)} of an OpenTelemetry SDK is set, so that {lost} are not exported; failures are still "
-            "detected and shown on the console. Start the program with opentelemetry-instrument, or set the providers first"
+class Shortcomings(NamedTuple):
+    """What is less than complete: providers that are none of an SDK, and exporters that come before us."""
+
+    missing: tuple[str, ...] = ()
+    late: bool = False
+
+    def without(self, known: Shortcomings) -> Shortcomings:
+        """What is new."""
+        return Shortcomings(
+            tuple(name for name in self.missing if name not in known.missing), self.late and not known.late
         )
-    if late and file:
-        parts.append(
-            f"OTEL_CONFIG_FILE={file} sets up the SDK, so that our processors run after the exporter's: failures are "
-            "detected all the same, but the spans behind an alert are not marked. Unset it to have them marked"
-        )
-    elif late:
-        parts.append(
-            "the TracerProvider was set up without us, so that our processors run after the exporter's: failures are "
-            "detected all the same, but the spans behind an alert are not marked. To have them marked, start with "
-            "OTEL_PYTHON_DISTRO=otel_monitor and OTEL_PYTHON_CONFIGURATOR=otel_monitor"
-        )
-    return ". ".join(parts)
+
+    def together_with(self, other: Shortcomings) -> Shortcomings:
+        return Shortcomings((*self.missing, *other.missing), self.late or other.late)
+
+    def told(self, file: str) -> str:
+        """In one line; nothing when all is well. `file` is the SDK's configuration file, if there is one."""
+        parts: list[str] = []
+        if self.missing:
+            lost = ", ".join(_LOST[name] for name in self.missing)
+            parts.append(
+                f"no {', '.join(self.missing)} of an OpenTelemetry SDK is set, so that {lost} are not exported; "
+                "failures are still detected and shown on the console: start the program with "
+                "opentelemetry-instrument, or set the providers first"
+            )
+        if self.late:
+            source, remedy = _LATE_FILE if file else _LATE
+            parts.append(
+                f"{source.format(file=file)}, so that our processors run after the exporter's; failures are "
+                f"detected all the same, but the spans behind an alert are not marked: {remedy}"
+            )
+        return "; and ".join(parts)
+
+
+_LATE = (
+    "the TracerProvider was set up without us",
+    "to have them marked, start with OTEL_PYTHON_DISTRO=otel_monitor and OTEL_PYTHON_CONFIGURATOR=otel_monitor",
+)
+_LATE_FILE = ("OTEL_CONFIG_FILE={file} sets up the SDK", "to have them marked, unset it")

@@ -43,15 +43,17 @@ class Delivery:
         self._pid = os.getpid()
         self._closes_at: float | None = None
         self._under_way = 0
+        self._shut = False
+        self._attempt: _Attempt | None = None
         exporter_internals.watch_answers(exporter, _failed_request)
 
     def run(self, export: Callable[[], R], items: int, failure: R) -> R:
         """What `export` returns, or `failure` where it raises or is not tried any more."""
-        if self._closes_at is not None and not self._prepare_for_close(self._closes_at):
+        if self._shut or (self._closes_at is not None and not self._prepare_for_close(self._closes_at)):
             self._count(items, "shutdown")
             return failure
         self._renew_in_child()
-        attempt = _Attempt(self)
+        attempt = self._attempt = _Attempt(self)
         self._under_way = items
         result = attempt.run(export, failure)
         self._under_way = 0
@@ -62,17 +64,23 @@ class Delivery:
         """The process ends at `deadline` (of the monotonic clock): no export begins after it or outlasts it."""
         self._closes_at = deadline
 
+    def shut(self) -> None:
+        """The exporter is shut down: it would refuse everything from now on."""
+        self._shut = True
+
     @guard("delivery.abandon")
     def abandon(self) -> None:
         """Count what is still on its way at the end of the process."""
         left = self._under_way + (self.queue.waiting if self.queue is not None else 0)
         if left:
             self._count(left, "shutdown")
-            self._notice.abandoned(self._signal, self._endpoint, left)
+            cause = self._attempt.cause if self._attempt is not None else None
+            self._notice.abandoned(self._signal, self._endpoint, cause or export_cause.TOO_LATE, left)
 
     def forked(self) -> None:
         """In a forked child: nothing is under way, and exports go on where the parent's were at their end."""
         self._under_way = 0
+        self._attempt = None
         self._closes_at = None
 
     def unreachable(self) -> None:
@@ -158,7 +166,6 @@ class HeldBack(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._loggers: list[logging.Logger] = []
         self.closing = False
         self.overflowing: Callable[[], bool] = bool
 
@@ -169,13 +176,6 @@ class HeldBack(logging.Filter):
             logger = logging.getLogger(name)
             if self not in logger.filters:
                 logger.filters.insert(0, self)  # before the SDK's filter of duplicates, which would hide causes
-                self._loggers.append(logger)
-
-    def release(self) -> None:
-        """Let everything pass again."""
-        for logger in self._loggers:
-            logger.removeFilter(self)
-        self._loggers.clear()
 
     @guard("delivery.filter", default=True)
     def filter(self, record: logging.LogRecord) -> bool:

@@ -6,18 +6,20 @@ import logging
 import os
 from typing import Any
 
-from opentelemetry.instrumentation.distro import BaseDistro, DefaultDistro
+from opentelemetry.instrumentation.distro import (  # type: ignore[attr-defined]  # its module switches type checks off
+    BaseDistro,
+    DefaultDistro,
+)
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
 
 from otel_monitor import activation, preflight
 from otel_monitor.user_line import say, told
 from otel_monitor_processors.guard import guard
 
-_CONFIG_FILE = "OTEL_CONFIG_FILE"
 _LOADER = "opentelemetry.instrumentation.auto_instrumentation._load"
 
 
-class OtelMonitorDistro(BaseDistro):
+class OtelMonitorDistro(BaseDistro):  # type: ignore[misc]  # likewise
     """Sets defaults: everything over OTLP and HTTP, and our configurator.
 
     Switched off, it is not there: making one gives the distro that would have been found without us.
@@ -69,9 +71,9 @@ class OtelMonitorConfigurator:
         try:
             with preflight.replaced(os.environ, findings):
                 # Not before: with some wrong variables the SDK cannot even be imported.
-                from otel_monitor.sdk_configurator import SdkConfigurator
+                from otel_monitor import sdk_configurator
 
-                SdkConfigurator().configure(**kwargs)
+                sdk_configurator.configure(**kwargs)
         except Exception as error:  # noqa: BLE001 - exporters, samplers and detectors of anybody's run there
             say(f"OpenTelemetry's SDK could not be set up ({told(error)}). {_remedy()}")
         _start()
@@ -81,7 +83,7 @@ class OtelMonitorConfigurator:
 def _start() -> None:
     from otel_monitor import startup
 
-    startup.configured(file=os.environ.get(_CONFIG_FILE, ""))
+    startup.configured(file=os.environ.get(preflight.CONFIG_FILE, ""))
 
 
 @guard("distro.switched_on", default=False)
@@ -90,8 +92,8 @@ def _switched_on() -> bool:
 
 
 def _remedy() -> str:
-    path = os.environ.get(_CONFIG_FILE)
-    what = f"Check {path}, which {_CONFIG_FILE} names" if path else "Check the OTEL_ variables"
+    path = os.environ.get(preflight.CONFIG_FILE)
+    what = f"Check {path}, which {preflight.CONFIG_FILE} names" if path else "Check the OTEL_ variables"
     return f"{what}; your code keeps running, without export."
 
 

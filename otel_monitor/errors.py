@@ -2,7 +2,8 @@
 
 OtelMonitorError
 ├── ConfigurationError      settings, files, environment: every problem at once
-└── InstrumentationError    a class or function that cannot be instrumented, named by hand
+├── InstrumentationError    a class or function that cannot be instrumented, named by hand
+└── FleetError              the demo's programs do not start (in `demo.fleet`)
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ from typing import NamedTuple
 _LONGEST = 160
 _DEEPEST = 12
 
+_UNWANTED = (
+    "check OTEL_EXPORTER_OTLP_ENDPOINT, or switch off what the receiver does not take (such as OTEL_LOGS_EXPORTER=none)"
+)
 _START = "start a Collector there, or set OTEL_EXPORTER_OTLP_ENDPOINT to where one listens"
 _ENDPOINT = "check OTEL_EXPORTER_OTLP_ENDPOINT"
 _PROTOCOL = "check OTEL_EXPORTER_OTLP_PROTOCOL: a Collector speaks http/protobuf on port 4318 and grpc on port 4317"
@@ -34,6 +37,11 @@ class ForeignAnswerError(Exception):
 
 UNKNOWN = Cause("no reason given", _THEIR_LOG)
 
+TOO_LATE = Cause(
+    "no answer before the process ended",
+    "look whether the Collector is overloaded, or raise OTEL_MONITOR_SHUTDOWN_TIMEOUT",
+)
+
 _WORDS: tuple[tuple[str, Cause], ...] = (
     ("connection refused", Cause("connection refused", _START)),
     ("failed parsing http/2", Cause("the answer is not gRPC", _PROTOCOL)),
@@ -46,6 +54,7 @@ _WORDS: tuple[tuple[str, Cause], ...] = (
     ("ssl", Cause("no TLS connection", _TLS)),
     ("tls", Cause("no TLS connection", _TLS)),
     ("badstatusline", Cause("the answer is not HTTP", _PROTOCOL)),
+    ("channel closed", TOO_LATE),
     ("timed out", Cause("no answer in time", _SLOW)),
     ("deadline exceeded", Cause("no answer in time", _SLOW)),
     ("without response", Cause("connection closed without an answer", _THEIR_LOG)),
@@ -71,7 +80,9 @@ def of_error(error: BaseException) -> Cause:
             return Cause(_short(f"no TLS connection: {link.reason or link}"), _TLS)
         if isinstance(link, TimeoutError):
             return Cause("no answer in time", _SLOW)
-    return _of_words(f"{type(error).__name__}: {error}") or Cause(_short(f"{type(error).__name__}: {error}"), _THEIR_LOG)
+    return _of_words(f"{type(error).__name__}: {error}") or Cause(
+        _short(f"{type(error).__name__}: {error}"), _THEIR_LOG
+    )
 
 
 def of_status(status: int, reason: str) -> Cause:
@@ -79,8 +90,8 @@ def of_status(status: int, reason: str) -> Cause:
     text = _short(f"HTTP {status} {reason}")
     if status in (401, 403, 407):
         return Cause(text, _CREDENTIALS)
-    if status == 404:  # noqa: PLR2004 - as everybody knows it
-        return Cause(text, _ENDPOINT)
+    if status == 404:
+        return Cause(text, _UNWANTED)
     if status in (400, 405, 415):
         return Cause(text, _PROTOCOL)
     return Cause(text, _THEIR_LOG)
@@ -92,25 +103,27 @@ def of_record(record: logging.LogRecord) -> Cause | None:
     for argument in arguments:
         if isinstance(argument, BaseException):
             return of_error(argument)
-    code = next((argument for argument in arguments if _is_grpc_code(argument)), None)
-    if code is not None:
-        return _of_grpc(str(code.name), str(arguments[-1]))
+    code = next((str(getattr(argument, "name", "")) for argument in arguments if _is_grpc_code(argument)), "")
+    if code:
+        return _of_grpc(code, str(arguments[-1]))
     return _of_words(record.getMessage())
 
 
 def means_unreachable(record: logging.LogRecord) -> bool:
     """Whether an exporter's line about a first failure says that nobody answered, so that trying again soon is vain."""
     arguments = record.args if isinstance(record.args, tuple) else ()
-    return any(isinstance(argument, Exception) or getattr(argument, "name", "") == "UNAVAILABLE" for argument in arguments)
+    return any(
+        isinstance(argument, Exception) or getattr(argument, "name", "") == "UNAVAILABLE" for argument in arguments
+    )
 
 
 def _is_grpc_code(argument: object) -> bool:
-    return type(argument).__name__ == "StatusCode" and hasattr(argument, "name")
+    return type(argument).__name__ == "StatusCode"  # gRPC itself is only imported where it is used
 
 
 def _of_grpc(code: str, details: str) -> Cause:
     if code == "UNIMPLEMENTED":
-        return Cause("gRPC UNIMPLEMENTED: the receiver does not take this signal", _ENDPOINT)
+        return Cause("gRPC UNIMPLEMENTED", _UNWANTED)
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return Cause(f"gRPC {code}", _CREDENTIALS)
     told = _of_words(details) or _of_words(code.replace("_", " "))

@@ -1,4 +1,4 @@
-"""What a user is told when telemetry does not leave the process: a line a minute at most, and one when it does again."""
+"""What a user is told when telemetry does not leave: a line a minute at most, and one when it leaves again."""
 
 from __future__ import annotations
 
@@ -29,10 +29,6 @@ class Signal(StrEnum):
 
 
 _ITEMS = {Signal.TRACES: "span", Signal.METRICS: "metric point", Signal.LOGS: "log record"}
-_TOO_LATE = Cause(
-    "no answer before the process ended",
-    "look whether the Collector is overloaded, or raise OTEL_MONITOR_SHUTDOWN_TIMEOUT",
-)
 _QUEUE_SIZES = {Signal.TRACES: "OTEL_BSP_MAX_QUEUE_SIZE", Signal.LOGS: "OTEL_BLRP_MAX_QUEUE_SIZE"}
 
 
@@ -69,10 +65,10 @@ class ExportNotice:
             self._unsaid = True
         self._speak()
 
-    def abandoned(self, signal: Signal, endpoint: str, items: int) -> None:
-        """The process ends, and `items` have not left it."""
+    def abandoned(self, signal: Signal, endpoint: str, cause: Cause, items: int) -> None:
+        """The process ends, and `items` have not left it; `cause` is told where no failure was seen before."""
         with self._lock:
-            self._failing.setdefault(signal, (endpoint, _TOO_LATE))
+            self._failing.setdefault(signal, (endpoint, cause))
             self._dropped[signal] += items
             self._unsaid = True
 

@@ -4,6 +4,7 @@ There is no public way to end an exporter's retries, to shorten its time, or to 
 in a forked child. An exporter that has none of these attributes stays as it is.
 """
 
+# ruff: noqa: SLF001 - reaching into the SDK is what this module is for
 from __future__ import annotations
 
 import copy
@@ -27,7 +28,7 @@ def endpoint_of(exporter: object) -> str:
         return type(exporter).__name__
     parts = urlsplit(endpoint)
     if not parts.netloc:
-        return endpoint  # gRPC keeps host and port alone
+        return endpoint.rpartition("@")[2]  # gRPC keeps host and port alone
     host = parts.netloc.rpartition("@")[2]
     path = parts.path
     for end in _SIGNAL_PATHS:
@@ -50,7 +51,7 @@ def limit_time(exporter: object, seconds: float) -> None:
     for holder in (_http_client(exporter), exporter):
         timeout = getattr(holder, "_timeout", None)
         if isinstance(timeout, (int, float)):
-            holder._timeout = min(timeout, seconds)  # type: ignore[union-attr]  # noqa: SLF001 - as the module says
+            holder._timeout = min(timeout, seconds)  # type: ignore[union-attr]
 
 
 @guard("exporter.renew")
@@ -59,14 +60,14 @@ def renew(exporter: object) -> None:
     client = _http_client(exporter)
     if client is not None:
         if hasattr(client, "_shutdown_event"):
-            client._shutdown_event = threading.Event()  # noqa: SLF001 - as the module says
-        transport = getattr(client._transport, "inner", client._transport)  # noqa: SLF001 - as the module says
+            client._shutdown_event = threading.Event()
+        transport = getattr(client._transport, "inner", client._transport)
         if hasattr(transport, "_session"):
-            transport._session = copy.deepcopy(transport._session)  # noqa: SLF001 - as the module says
+            transport._session = copy.deepcopy(transport._session)
     elif hasattr(exporter, "_initialize_channel_and_stub"):
         if hasattr(exporter, "_shutdown_in_progress"):
-            exporter._shutdown_in_progress = threading.Event()  # noqa: SLF001 - as the module says
-        exporter._initialize_channel_and_stub()  # noqa: SLF001 - as the module says
+            exporter._shutdown_in_progress = threading.Event()
+        exporter._initialize_channel_and_stub()
 
 
 @guard("exporter.watch_answers")
@@ -76,8 +77,8 @@ def watch_answers(exporter: object, failed: Callable[[Cause], None]) -> None:
     A web page that answers an export with 200 is a failure too: the exporters look at the status alone.
     """
     client = _http_client(exporter)
-    if client is not None and hasattr(client._transport, "request"):  # noqa: SLF001 - as the module says
-        client._transport = _WatchedTransport(client._transport, failed)  # noqa: SLF001 - as the module says
+    if client is not None and hasattr(client._transport, "request"):
+        client._transport = _WatchedTransport(client._transport, failed)
 
 
 class _WatchedTransport:
@@ -98,7 +99,7 @@ class _WatchedTransport:
     def _judged(self, result: Any) -> Any:
         if result.error is not None:
             self._failed(export_cause.of_error(result.error))
-        elif result.status_code >= 400:  # noqa: PLR2004 - HTTP's errors
+        elif result.status_code >= 400:
             self._failed(export_cause.of_status(result.status_code, result.reason or ""))
         else:
             told = _foreign(result)
@@ -110,7 +111,7 @@ class _WatchedTransport:
 
 
 def _foreign(result: Any) -> str:
-    if result.status_code >= 300:  # noqa: PLR2004 - HTTP's redirections
+    if result.status_code >= 300:
         return f"HTTP {result.status_code}, a redirection to {result.headers().get('location', 'nowhere')}"
     if result.headers().get("content-type", "").lower().startswith("text/html"):
         return "a web page answered, not a Collector"

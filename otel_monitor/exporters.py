@@ -30,6 +30,7 @@ class ResilientSpanExporter(SpanExporter):
         return self.delivery.run(lambda: self.inner.export(spans), len(spans), SpanExportResult.FAILURE)
 
     def shutdown(self) -> None:
+        self.delivery.shut()
         self.inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -47,7 +48,8 @@ class ResilientLogRecordExporter(LogRecordExporter):
         return self.delivery.run(lambda: self.inner.export(batch), len(batch), LogRecordExportResult.FAILURE)
 
     def shutdown(self) -> None:
-        self.inner.shutdown()
+        self.delivery.shut()
+        self.inner.shutdown()  # type: ignore[no-untyped-call]  # the SDK's class is not annotated in full
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self.inner.force_flush(timeout_millis)
@@ -57,7 +59,7 @@ class ResilientMetricExporter(MetricExporter):
     """A metric exporter whose failures stay its own."""
 
     def __init__(self, inner: MetricExporter, delivery: Delivery) -> None:
-        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)  # noqa: SLF001 - the only way
+        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)  # noqa: SLF001 - as the SDK asks for
         self.inner = inner
         self.delivery = delivery
 
@@ -69,6 +71,7 @@ class ResilientMetricExporter(MetricExporter):
         )
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        self.delivery.shut()
         self.inner.shutdown(timeout_millis=timeout_millis, **kwargs)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -100,7 +103,7 @@ class Exports:
         return ResilientMetricExporter(exporter, self._delivery(Signal.METRICS, exporter))
 
     def closing(self, deadline: float) -> None:
-        """The process ends at `deadline`, of the monotonic clock: nothing waits for longer, and then exports fail at once."""
+        """The process ends at `deadline` of the monotonic clock: no export lasts longer, and then all fail at once."""
         self._held_back.closing = True
         self.notice.closing()
         for delivery in self._deliveries:
@@ -118,10 +121,6 @@ class Exports:
         self.notice.reset()
         for delivery in self._deliveries:
             delivery.forked()
-
-    def release(self) -> None:
-        """Let the SDK's lines pass again."""
-        self._held_back.release()
 
     def _delivery(self, signal: Signal, exporter: object) -> Delivery:
         self._held_back.watch(exporter)

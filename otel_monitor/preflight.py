@@ -16,7 +16,10 @@ from typing import NamedTuple
 from opentelemetry.util._importlib_metadata import entry_points  # reads the installed packages once for all of us
 
 from otel_monitor.export_notice import Signal
+from otel_monitor.user_line import told
 from otel_monitor_processors.guard import guard
+
+CONFIG_FILE = "OTEL_CONFIG_FILE"
 
 _KINDS = {
     Signal.TRACES: ("opentelemetry.sdk.trace.export", ("SpanExporter",)),
@@ -63,7 +66,7 @@ Replacement = str | None
 
 
 class Finding(NamedTuple):
-    """A variable that cannot stay as it is, what is wrong with it (nothing, when only the SDK minds), and what replaces it."""
+    """A variable that cannot stay as it is, what replaces it, and what is wrong (nothing, when only the SDK minds)."""
 
     variable: str
     replacement: Replacement
@@ -73,7 +76,10 @@ class Finding(NamedTuple):
 @guard("preflight.examine", default=())
 def examine(environ: MutableMapping[str, str]) -> Sequence[Finding]:
     """Everything in the environment that would cost more telemetry than it should."""
+    if environ.get(CONFIG_FILE):
+        return list(_limits(environ))  # the file has the say in everything else
     findings = [
+        *_limits(environ),
         *_protocols(environ),
         *_compressions(environ),
         *_names(environ),
@@ -136,7 +142,9 @@ def _compressions(environ: Mapping[str, str]) -> Iterator[Finding]:
         if value == "none":
             yield Finding(variable, None)  # the gRPC exporters do not know the word
         elif value and value not in choices:
-            yield Finding(variable, None, f"{variable}={value} is not one of none, {_listed(choices)}: nothing is compressed")
+            yield Finding(
+                variable, None, f"{variable}={value} is not one of none, {_listed(choices)}: nothing is compressed"
+            )
 
 
 def _names(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -159,16 +167,19 @@ def _ratio(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(variable, "1.0", f"{variable}={value} is not a number from 0 to 1: 1.0 is used, every trace")
 
 
-def _numbers(environ: Mapping[str, str]) -> Iterator[Finding]:
-    for variable in _POSITIVE_WHOLE:
-        value = environ.get(variable, "").strip()
-        if value and not _whole(value):
-            yield Finding(variable, None, f"{variable}={value} is not a whole number above 0: the default is used")
+def _limits(environ: Mapping[str, str]) -> Iterator[Finding]:
     for variable in _LIMITS:
         value = environ.get(variable, "unset").strip()
         if value.lower() != "unset" and not value.isdecimal():
             problem = f"{variable}={value} is not a whole number: the default is used"
             yield Finding(variable, None, problem if value else "")
+
+
+def _numbers(environ: Mapping[str, str]) -> Iterator[Finding]:
+    for variable in _POSITIVE_WHOLE:
+        value = environ.get(variable, "").strip()
+        if value and not _whole(value):
+            yield Finding(variable, None, f"{variable}={value} is not a whole number above 0: the default is used")
     for variable in _POSITIVE:
         value = environ.get(variable, "").strip()
         if value and not (_number(value) or 0) > 0:
@@ -182,14 +193,18 @@ def _queues(environ: Mapping[str, str]) -> Iterator[Finding]:
         room = _whole(environ.get(queue, "")) or _QUEUE_SIZE
         size = _whole(environ.get(batch, "")) or _BATCH_SIZE
         if size > room:
-            yield Finding(batch, str(room), f"{batch} is {size}, more than {queue} ({room}): batches of {room} are used")
+            yield Finding(
+                batch, str(room), f"{batch} is {size}, more than {queue} ({room}): batches of {room} are used"
+            )
 
 
 def _exemplars(environ: Mapping[str, str]) -> Iterator[Finding]:
     variable = "OTEL_METRICS_EXEMPLAR_FILTER"
     value = environ.get(variable, "")
     if value and value not in _EXEMPLAR_FILTERS:
-        yield Finding(variable, None, f"{variable}={value} is not one of {_listed(_EXEMPLAR_FILTERS)}: trace_based is used")
+        yield Finding(
+            variable, None, f"{variable}={value} is not one of {_listed(_EXEMPLAR_FILTERS)}: trace_based is used"
+        )
 
 
 def _exporters(signal: Signal, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -213,18 +228,19 @@ def _problem(signal: Signal, variable: str, name: str, protocol: str) -> str | N
     group = f"opentelemetry_{signal}_exporter"
     found = entry_points(group=group)
     points = list(found.select(name=_PROTOCOLS[protocol] if name == "otlp" else name))
-    lost = f"{signal} are not exported to it"
     if not points:
         names = sorted(found.names)
         install = f", or pip install {_package(name, protocol)}" if name == "otlp" or name in _PACKAGES else ""
-        return f"{variable}: there is no exporter '{name}'{_nearest(name, names)}; use one of {_listed(names)}, none{install}: {lost}"
+        choices = f"use one of {_listed(names)}, none{install}"
+        return f"{variable}: there is no exporter '{name}'{_nearest(name, names)}; {choices}: {signal} do not go there"
     try:
         exporter = points[0].load()
     except Exception as error:  # noqa: BLE001 - importing somebody's package may raise anything
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        return f"{variable}: the exporter '{name}' cannot be imported ({told}); pip install {_distribution(points[0])}: {lost}"
+        remedy = f"pip install {_distribution(points[0])}: {signal} do not go there"
+        return f"{variable}: the exporter '{name}' cannot be imported ({told(error)}); {remedy}"
     if not (isinstance(exporter, type) and issubclass(exporter, _kinds(signal))):
-        return f"{variable}: '{name}' is no exporter of {signal}; use one of {_listed(sorted(found.names))}, none: {lost}"
+        choices = f"use one of {_listed(sorted(found.names))}, none"
+        return f"{variable}: '{name}' is no exporter of {signal}; {choices}: {signal} do not go there"
     return None
 
 

@@ -5,6 +5,7 @@ queue drops, or to make its metrics right in a forked child. Where an attribute 
 left as the SDK does it.
 """
 
+# ruff: noqa: SLF001 - reaching into the SDK is what this module is for
 from __future__ import annotations
 
 import threading
@@ -34,11 +35,12 @@ def log_record_processors(provider: object) -> tuple[Any, ...]:
 def metric_readers(provider: object) -> tuple[Any, ...]:
     """The readers of a meter provider, those added later too."""
     consumer = getattr(provider, "_measurement_consumer", None)
-    return tuple(getattr(consumer, "_reader_storages", None) or getattr(provider, "_metric_readers", ()))
+    found = getattr(consumer, "_reader_storages", None) or getattr(provider, "_metric_readers", None)
+    return tuple(found or ())
 
 
 def wrap_exporter(holder: object, kind: type[Any], wrap: Callable[[Any], Any]) -> Any:
-    """Put `wrap(exporter)` in the place of the exporter of a reader or processor. None: it was wrapped, or is not there."""
+    """Put `wrap(exporter)` in the place of a reader's or processor's exporter. None: it was wrapped, or has none."""
     holder = getattr(holder, "_batch_processor", holder)
     for name in ("_exporter", "span_exporter"):
         exporter = getattr(holder, name, None)
@@ -59,11 +61,11 @@ class Queue:
 
     @property
     def waiting(self) -> int:
-        return len(self._batch._queue)  # noqa: SLF001 - as the module says
+        return len(self._batch._queue)
 
     @property
     def full(self) -> bool:
-        return self.waiting >= self._batch._queue.maxlen  # noqa: SLF001 - as the module says
+        return bool(self.waiting >= self._batch._queue.maxlen)
 
 
 def watch_queue(processor: object, lost: Callable[[int, str], None]) -> Queue | None:
@@ -72,7 +74,7 @@ def watch_queue(processor: object, lost: Callable[[int, str], None]) -> Queue | 
     metrics, queue = getattr(batch, "_metrics", None), getattr(batch, "_queue", None)
     if batch is None or not hasattr(metrics, "drop_items") or getattr(queue, "maxlen", None) is None:
         return None
-    batch._metrics = _WatchedMetrics(metrics, lost)  # noqa: SLF001 - as the module says
+    batch._metrics = _WatchedMetrics(metrics, lost)
     return Queue(batch)
 
 
@@ -99,7 +101,7 @@ def renew_metrics(provider: object) -> None:
     for storage in _values(consumer, "_reader_storages"):
         _renew_lock(storage, "_lock", threading.RLock)
         if hasattr(storage, "_instrument_view_instrument_matches"):
-            storage._instrument_view_instrument_matches = {}  # noqa: SLF001 - as the module says
+            storage._instrument_view_instrument_matches = {}
     for meter in _values(provider, "_meters"):
         _renew_lock(meter, "_instrument_registration_lock", threading.Lock)
         _renew_lock(meter, "_instrument_ids_lock", threading.Lock)

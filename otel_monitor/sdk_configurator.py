@@ -8,15 +8,18 @@ from typing import Any
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # what every distro subclasses
 
 from otel_monitor import startup
+from otel_monitor.preflight import CONFIG_FILE
 
-CONFIG_FILE = "OTEL_CONFIG_FILE"
+
+def configure(**given: Any) -> None:
+    """Set up all three providers, with our processors before the exporting ones where the SDK takes any."""
+    SdkConfigurator().configure(**given)  # type: ignore[no-untyped-call]  # the SDK's class is not annotated
 
 
 class SdkConfigurator(_OTelSDKConfigurator):
-    """The SDK's configurator, with our processors before the exporting ones where it takes any."""
+    """The SDK's configurator, with our processors."""
 
     def _configure(self, **kwargs: Any) -> None:
-        if os.environ.get(CONFIG_FILE):
-            super()._configure()  # it takes no arguments beside a file, and warns about any
-        else:
-            super()._configure(**(startup.pipeline(kwargs) or kwargs))
+        from_file = bool(os.environ.get(CONFIG_FILE))  # beside which it takes no arguments, and warns about any
+        arguments = {} if from_file else startup.pipeline(kwargs) or kwargs
+        super()._configure(**arguments)  # type: ignore[no-untyped-call]  # likewise

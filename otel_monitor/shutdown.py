@@ -2,6 +2,9 @@
 
 Left to itself the SDK shuts logs, metrics and traces down one after the other, with up to 30 seconds each when
 nobody answers, and logs first, so that an alert of the last moment is lost.
+
+A signal that kills the process without a handler (SIGTERM, unless the program handles it), `os._exit` and a
+crash leave no time for any of this: what has not been exported by then is lost.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from otel_monitor import provider_internals
@@ -52,7 +56,7 @@ class Shutdown:
         self._exports.closing(deadline)
         try:
             _wait([_start(self._detect)], time.monotonic() + self.timeout_s * _DETECTION_SHARE)
-            _wait([_start(lambda end=end: end(deadline)) for end in map(_ending, providers)], deadline)
+            _wait([_start(partial(_end, provider)) for provider in providers], deadline)
         except KeyboardInterrupt:  # the user does not want to wait
             self._exports.closing(time.monotonic())
         self._exports.close()
@@ -62,17 +66,9 @@ class Shutdown:
         self._detection(self.timeout_s * _DETECTION_SHARE)
 
 
-def _ending(provider: Any) -> Callable[[float], None]:
-    """How to end one provider before a deadline; only a meter provider can be told about one."""
-
-    @guard("shutdown.provider")
-    def end(deadline: float) -> None:
-        if hasattr(provider, "get_meter"):
-            provider.shutdown(timeout_millis=max(0.0, deadline - time.monotonic()) * 1e3)
-        else:
-            provider.shutdown()
-
-    return end
+@guard("shutdown.provider")
+def _end(provider: Any) -> None:
+    provider.shutdown()
 
 
 def _start(function: Callable[[], None]) -> threading.Thread:
@@ -80,7 +76,7 @@ def _start(function: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=function, name="otel-monitor-exit", daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # some versions of Python start no thread any more by now
+    except RuntimeError:  # Python 3.12.0 to 3.12.2 start no thread any more by now; the exports have their own bound
         function()
     return thread
 

@@ -11,7 +11,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_monitor import activation, fork, provider_internals
 from otel_monitor.activation import read_settings
-from otel_monitor.attachment import Attachment, shortcomings
+from otel_monitor.attachment import Attachment, Shortcomings
 from otel_monitor.detection import build_engine, reads_foreign_metrics
 from otel_monitor.exporters import Exports
 from otel_monitor.instrumentation import recorder
@@ -43,7 +43,7 @@ class Monitoring:
         self.shutdown = Shutdown(self._end_detection, self.exports, settings.shutdown_timeout)
         self._running = False
         self._owns_pipeline = False
-        self._said = ""
+        self._known = Shortcomings()
 
     def owns_pipeline(self) -> None:
         """The SDK was set up by us: its exporters are ours to wrap."""
@@ -55,8 +55,7 @@ class Monitoring:
         if settings != self.settings:
             self.settings = settings
             self.driver.engine = build_engine(settings)
-        missing, late = self.attachment.attach()
-        self._say_once(shortcomings(missing, late=late, file=file))
+        self._attach(file)
         self.shutdown.timeout_s = settings.shutdown_timeout
         self.shutdown.providers = self.attachment.providers()
         if self._running:
@@ -64,7 +63,7 @@ class Monitoring:
         self._running = True
         set_current_driver(self.driver)
         self.attachment.gate.open = True
-        recorder.install(self._telemetry())
+        self._record()
         self.shutdown.register()  # after the providers exist: what is registered last runs first
         fork.protect(self._in_child, self.shutdown.run)
         self.driver.start()
@@ -82,28 +81,33 @@ class Monitoring:
             self.shutdown.unregister()
             fork.unprotect()
 
-    def _telemetry(self) -> Telemetry:
+    @guard("startup.attach")
+    def _attach(self, file: str) -> None:
+        found = self.attachment.attach()
+        text = found.without(self._known).told(file)
+        self._known = self._known.together_with(found)
+        if text:
+            say(f"{text}. Your code keeps running.")
+
+    @guard("startup.record")
+    def _record(self) -> None:
         tracers, meters = trace.get_tracer_provider(), metrics.get_meter_provider()
         resource = getattr(tracers, "resource", None)
         attributes = resource.attributes if isinstance(resource, Resource) else Resource.create().attributes
         source, service = source_of(attributes)
-        return Telemetry(tracers, meters, self.driver, self.settings, source, service)
+        recorder.install(Telemetry(tracers, meters, self.driver, self.settings, source, service))
 
     def _end_detection(self, timeout_s: float) -> None:
-        self.attachment.read_metrics()
-        self.driver.stop(timeout_s)
-        self.attachment.gate.open = False
+        if self._running:
+            self.attachment.read_metrics()
+            self.driver.stop(timeout_s)
+            self.attachment.gate.open = False
 
     def _in_child(self) -> None:
         self.exports.forked()
         for provider in self.shutdown.providers:
             provider_internals.renew_metrics(provider)
             provider_internals.renew_processors(provider)
-
-    def _say_once(self, text: str) -> None:
-        if text and text != self._said:
-            self._said = text
-            say(f"{text}. Your code keeps running.")
 
 
 @guard("startup.pipeline")

@@ -22,6 +22,8 @@ from tests.polling import eventually
 from tests.ports import free_port
 
 HOST = "127.0.0.1"
+# However the tests end, the kernel ends their servers, too.
+_ENDS_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 class Server:
@@ -101,7 +103,7 @@ class Server:
     def _spawn(self, command: list[str], output: int) -> subprocess.Popen[bytes]:
         account = self._account
         return subprocess.Popen(
-            command,
+            [*_ENDS_WITH_US, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -200,6 +202,7 @@ class MariaDB(Server):
             "--skip-log-bin",
             "--innodb-buffer-pool-size=16M",
             "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
             "--innodb-lock-wait-timeout=1",
             "--lc-messages=en_US",
         ]

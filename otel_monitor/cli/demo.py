@@ -45,7 +45,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from otel_monitor.demo.report import Style, table, to_json
+    from otel_monitor.demo.report import Style, kept, table, to_json
     from otel_monitor.demo.scenario import Options
     from otel_monitor.demo.view import LiveView, PlainView, is_live
 
@@ -61,7 +61,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if outcome is None:
         sys.stderr.write("otel-monitor: interrupted; every process of the demo has ended\n")
         return 128 + ended_by
-    print(json.dumps(to_json(outcome)) if as_json else table(outcome, style, _width()))
+    if as_json:
+        print(json.dumps(to_json(outcome)))
+        sys.stderr.write(kept(outcome))
+    else:
+        print(table(outcome, style, _width()) + kept(outcome))
     return 0 if outcome.as_expected else 1
 
 

@@ -23,7 +23,7 @@ _BROKEN_LENGTH = 512 * 1024 * 1024
 
 
 class Fault(Protocol):
-    """One way to break the fleet: `title` says what is done to whom, `lesson` what to look at."""
+    """One way to break the fleet: `title` says what is done to whom."""
 
     title: ClassVar[str]
 
@@ -170,7 +170,7 @@ class Oom(_BadData):
         self._killer: asyncio.Task[None] | None = None
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
-        limit_reached_s = 0.6 * seconds
+        limit_reached_s = 0.7 * seconds
         streams = round(MEMORY_LIMIT_BYTES / (limit_reached_s * _OOM_ITEMS_PER_S * _OOM_STEP_BYTES)) or 1
         text_bytes = len("reading of s01 " * 4)
         self._spoil(fleet, fleet.streams_of("w2")[:streams], copies=_OOM_STEP_BYTES // text_bytes)

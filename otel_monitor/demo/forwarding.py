@@ -7,6 +7,7 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 
 from otel_monitor.demo.receiver import Signal
 
@@ -76,7 +77,7 @@ class Forwarder:
             try:
                 self._send(*item)
                 self.sent += 1
-            except (OSError, RuntimeError) as error:
+            except (OSError, ValueError, HTTPException) as error:
                 self.failed += 1
                 self.last_error = str(error)
 
@@ -98,14 +99,16 @@ def http_sender(endpoint: str, headers: Mapping[str, str]) -> Send:
 
 def grpc_sender(endpoint: str, headers: Mapping[str, str], *, insecure: bool) -> Send:
     """Send as OTLP/gRPC: the bodies are the messages, so they pass through as bytes."""
-    import grpc  # type: ignore[import-untyped]  # it ships no types
+    import grpc
 
     parts = urllib.parse.urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
     if parts.scheme == "http" or (not parts.scheme and insecure):
         channel = grpc.insecure_channel(parts.netloc)
     else:
         channel = grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials())
-    calls = {signal: channel.unary_unary(method) for signal, method in _GRPC_METHODS.items()}
+    calls: dict[Signal, Callable[..., bytes]] = {
+        signal: channel.unary_unary(method) for signal, method in _GRPC_METHODS.items()
+    }
     metadata = tuple((name.lower(), value) for name, value in headers.items())
 
     def send(signal: Signal, body: bytes) -> None:

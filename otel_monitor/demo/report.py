@@ -100,9 +100,14 @@ def table(outcome: Outcome, style: Style, width: int) -> str:
             line = episode_line(episode, outcome.injected_at, outcome.healed_at, style)
             lines += style.wrap(line, width, indent=4)
         lines.append("")
-    if outcome.kept is not None:
-        lines += [f"  kept: {outcome.kept} (the programs' output, their database and configuration)", ""]
     return "\n".join(lines)
+
+
+def kept(outcome: Outcome) -> str:
+    """Where the files of a run are that was to be kept."""
+    if outcome.kept is None:
+        return ""
+    return f"  kept: {outcome.kept} (the programs' output, their database and configuration)\n"
 
 
 def episode_line(episode: Episode, injected_at: float | None, healed_at: float | None, style: Style) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from otel_monitor.instrumentation.by_class import ByClass
 from otel_monitor_processors.guard import guard
 
 Args = tuple[Any, ...]
@@ -125,15 +126,24 @@ class Carrier:
 class OwnIdentity:
     """The id that the receiver of a call gives itself, in an attribute named like a worker's id."""
 
-    names: tuple[str, ...] = WORKER_NAMES
-
     def __call__(self, args: Args, kwargs: Kwargs) -> str | None:
-        return own_identity(args[0], self.names) if args else None
+        if not args:
+            return None
+        attributes = getattr(args[0], "__dict__", {})
+        for name in WORKER_NAMES:
+            value = attributes.get(name)
+            if type(value) is str and len(value) <= LONGEST_TEXT:
+                return value
+        return own_identity(args[0], attributes)
 
 
 @guard("arguments.identity")
 def identity(value: Any, members: tuple[str, ...]) -> str | None:
     """`value` as an id: itself when it is a scalar, else its first member that is one."""
+    return _identity(value, members)
+
+
+def _identity(value: Any, members: tuple[str, ...]) -> str | None:
     text = _scalar(value)
     if text is not None:
         return text
@@ -153,20 +163,25 @@ def follow(value: Any, steps: tuple[str, ...], members: tuple[str, ...]) -> str 
         if value is None:
             return None
         value = value.get(step) if issubclass(type(value), Mapping) else getattr(value, step, None)
-    return None if value is None else identity(value, members)
+    return None if value is None else _identity(value, members)
 
 
 @guard("arguments.own_identity")
-def own_identity(receiver: Any, names: tuple[str, ...]) -> str | None:
+def own_identity(receiver: Any, attributes: Mapping[str, Any]) -> str | None:
     """The receiver's own id, never by way of its `__getattr__`: that may do anything, even call a server."""
-    attributes: Mapping[str, Any] = getattr(receiver, "__dict__", {})
-    for name in names:
+    for name in WORKER_NAMES:
         if name in attributes:
-            return identity(attributes[name], WORKER_MEMBERS)
-    for name in names:
-        if any(name in vars(base) for base in type(receiver).__mro__):
-            return identity(getattr(receiver, name, None), WORKER_MEMBERS)
-    return None
+            return _identity(attributes[name], WORKER_MEMBERS)
+    of_class = _identifying.of(type(receiver))
+    return None if of_class is None else _identity(getattr(receiver, of_class, None), WORKER_MEMBERS)
+
+
+def _identifying_name(cls: type) -> str | None:
+    return next((name for name in WORKER_NAMES for base in cls.__mro__ if name in vars(base)), None)
+
+
+_identifying = ByClass(_identifying_name)
+"""The property or slot in which the instances of a class have their id."""
 
 
 def _scalar(value: Any) -> str | None:

@@ -52,7 +52,7 @@ def _settings() -> Settings | None:
     """The settings, None where they or the environment switch otel-monitor off."""
     if not activation.wanted(os.environ):
         return None
-    settings = startup.read_settings()
+    settings = activation.read_settings()
     return settings if settings.enabled else None
 
 

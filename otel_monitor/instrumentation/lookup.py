@@ -5,31 +5,43 @@ from __future__ import annotations
 import importlib.machinery
 import pkgutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from otel_monitor.settings_values import nearest
 from otel_monitor_processors.guard import guard
 
 
+def namespace_of(module: object) -> dict[str, Any]:
+    """A module's dict, without waking one that is loaded lazily; empty where somebody has put no module."""
+    try:
+        namespace: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return {}
+    return namespace
+
+
 def classes_in(module: object) -> dict[str, type]:
     """The classes that a module's dict holds by name. Nothing is asked of the values: one may be a lazy proxy."""
-    return {name: value for name, value in list(vars(module).items()) if issubclass(type(value), type)}
+    return {name: value for name, value in list(namespace_of(module).items()) if issubclass(type(value), type)}
 
 
 def classes_of(module: object) -> dict[str, type]:
     """The classes that a module defines itself."""
-    home = vars(module).get("__name__")
+    home = namespace_of(module).get("__name__")
     return {name: cls for name, cls in classes_in(module).items() if cls.__module__ == home}
 
 
 def class_at(module: object, path: str) -> type | None:
     """The class that a dotted path leads to, by the dicts of the module and of its classes alone."""
-    found: object = module
+    found = None
+    namespace: Mapping[str, Any] = namespace_of(module)
     for step in path.split("."):
-        found = vars(found).get(step)
+        found = namespace.get(step)
         if not issubclass(type(found), type):
             return None
-    return found  # type: ignore[return-value]  # each step has been a class
+        namespace = vars(found)
+    return found
 
 
 @guard("lookup.missing_module")

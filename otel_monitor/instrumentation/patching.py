@@ -19,6 +19,7 @@ from otel_monitor.instrumentation.overrides import Override
 from otel_monitor.instrumentation.sharing import SharedMethod, name_of
 from otel_monitor.instrumentation.wrapper import Hooks, is_wrapper, wrap
 from otel_monitor.settings_values import nearest
+from otel_monitor_processors.guard import guard
 
 OWN = Hooks(recorder.begin, recorder.end, recorder.enter, recorder.leave)
 INHERITED = Hooks(sharing.begin, recorder.end, recorder.enter, recorder.leave)
@@ -48,7 +49,7 @@ class Patch:
             wanted = (OVERRIDDEN, self.shared)
         if wanted == self._applied:
             return
-        self._replace(self.owner, with_function(self.raw, wrap(function, wanted[1], wanted[0])))
+        self._replace(with_function(self.raw, wrap(function, wanted[1], wanted[0])))
         self._applied = wanted
 
     def restore(self) -> None:
@@ -57,10 +58,10 @@ class Patch:
         rebuilt = None if module is None else class_at(module, self.owner.__qualname__)
         if rebuilt is not None and rebuilt is not self.owner:  # by a decorator that found ours in its dict
             self._set(rebuilt, self.raw)
-        self._replace(self.owner, self.raw)
+        self._replace(self.raw)
 
-    def _replace(self, owner: type, entry: object) -> None:
-        self._set(owner, entry)
+    def _replace(self, entry: object) -> None:
+        self._set(self.owner, entry)
         self.entry = entry
 
     def _set(self, owner: type, entry: object) -> None:
@@ -70,14 +71,15 @@ class Patch:
 
 
 class NamedClass(NamedTuple):
-    """A class that the user has named, and the modules under which the configuration may know it."""
+    """A class that the user has named, and the modules and the name under which the configuration may know it."""
 
     cls: type
     side: Side
     modules: frozenset[str]
+    path: str = ""
 
     def is_meant_by(self, override: Override) -> bool:
-        return override.owner == self.cls.__qualname__ and override.module in self.modules
+        return override.owner in (self.path, self.cls.__qualname__) and override.module in self.modules
 
     def is_concerned_by(self, override: Override) -> bool:
         """Whether an override is about this class or one that it inherits from."""
@@ -122,6 +124,7 @@ class Patches:
         """Another thread of the parent's may have held the lock."""
         self._lock = threading.RLock()
 
+    @guard("patching.method", default=[])
     def _add_method(self, named: NamedClass, aliases: list[Entry], override: Override | None) -> list[Problem]:
         patch = self._patch_of(aliases)
         function = None if patch is None else function_of(patch.raw)

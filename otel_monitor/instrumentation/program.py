@@ -18,7 +18,7 @@ from otel_monitor_processors.guard import guard
 
 _NAMES = ("__main__", "__mp_main__")
 """The second is what `multiprocessing` calls the program's module in its children."""
-_NOT_FILES = ("", "-", "-c")
+_NOT_FILES = ("", "-", "-c", "-m")
 _DEEPEST_PACKAGE = 8
 
 
@@ -30,29 +30,31 @@ def is_program(module: str, namespace: Mapping[str, Any]) -> bool:
 def may_be_program(module: str) -> bool:
     """Whether the program is the module of this name, asked before it has begun or later."""
     namespace = vars(sys.modules["__main__"])
-    if namespace.get("__file__") or namespace.get("__spec__"):
-        return module in names_of(namespace)
-    return module == "__main__" or is_child_of_multiprocessing() or module in _names_on_command_line()
+    has_begun = namespace.get("__file__") or namespace.get("__spec__")
+    return module in names_of(namespace) or (not has_begun and is_child_of_multiprocessing())
 
 
 def names_of(namespace: Mapping[str, Any]) -> frozenset[str]:
     """The names of the program's module: `__main__`, that of `python -m`, those that its file could be imported by."""
-    spec, file = namespace.get("__spec__"), namespace.get("__file__")
-    name = getattr(spec, "name", None)
+    name = getattr(namespace.get("__spec__"), "name", None)
+    file = _file_of(namespace)
+    if type(name) is not str and file is None and sys.argv[:1] == ["-m"]:
+        # The interpreter leaves its own options out of `argv`, and the module's name with them.
+        name = sys.orig_argv[-len(sys.argv)].rpartition("-m")[2]
     if type(name) is str:
-        return frozenset({*_NAMES, name, name.removesuffix(".__main__")})
-    return frozenset(_NAMES) | (_names_of_file(file) if type(file) is str else frozenset())
+        return frozenset({*_NAMES, name, f"{name}.__main__", name.removesuffix(".__main__")})
+    return frozenset(_NAMES) | (frozenset() if file is None else _names_of_file(file))
 
 
 def is_child_of_multiprocessing() -> bool:
     """Whether this interpreter was started by `multiprocessing`, and gets its program later."""
-    return sys.argv[:1] == ["-c"] and any("multiprocessing" in word for word in sys.orig_argv)
+    return any(word.startswith("from multiprocessing.") for word in sys.orig_argv)
 
 
 def classes_in_source(namespace: Mapping[str, Any]) -> frozenset[str] | None:
     """The dotted names of the classes in the source of a module; None when that cannot be read."""
-    file = namespace.get("__file__")
-    if type(file) is not str:
+    file = _file_of(namespace)
+    if file is None:
         return None
     try:
         tree = ast.parse(Path(file).read_bytes())
@@ -72,13 +74,13 @@ def _classes(node: ast.AST, prefix: str) -> list[str]:
     return found
 
 
-def _names_on_command_line() -> frozenset[str]:
-    words = sys.argv or [""]
-    if words[0] == "-m":
-        # The interpreter leaves its own options out of `argv`, and the module's name with them.
-        module = sys.orig_argv[-len(words)].rpartition("-m")[2] if len(sys.orig_argv) >= len(words) else ""
-        return frozenset({module, f"{module}.__main__"})
-    return frozenset() if words[0] in _NOT_FILES else _names_of_file(words[0])
+def _file_of(namespace: Mapping[str, Any]) -> str | None:
+    """The module's file. The interpreter sets it when it begins a script, and takes it away at its end."""
+    file = namespace.get("__file__")
+    if type(file) is str:
+        return file
+    first = sys.argv[0] if sys.argv else ""
+    return None if first in _NOT_FILES else first
 
 
 def _names_of_file(file: str) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -13,16 +12,15 @@ import wrapt
 
 from otel_monitor.errors import InstrumentationError, Problem
 from otel_monitor.instrumentation import program
-from otel_monitor.instrumentation.lookup import classes_in, missing_module
+from otel_monitor.instrumentation.lookup import classes_in, missing_module, namespace_of
 from otel_monitor.instrumentation.methods import function_of
 from otel_monitor.instrumentation.operation import Side
 from otel_monitor.instrumentation.overrides import Override
 from otel_monitor.instrumentation.patching import NamedClass, patches
 from otel_monitor.instrumentation.targets import EVERY_CLASS, Pending, Target, loaded_module
 from otel_monitor.settings_values import nearest
+from otel_monitor.user_line import say
 from otel_monitor_processors.guard import guard
-
-_logger = logging.getLogger("otel_monitor")
 
 
 class Registry:
@@ -54,16 +52,18 @@ class Registry:
                 self._pending.append(pending)
             if program.may_be_program(target.module):
                 self._find(pending, sys.modules["__main__"])
-            if pending.waits_for_program():
-                self._watch.start(self._built)
-            if target.module in sys.modules:
-                self._find(pending, sys.modules[target.module])
+            with self._lock:
+                if pending.waits_for_program():
+                    self._watch.start(self._built)
+            module = sys.modules.get(target.module)
+            if module is not None:
+                self._find(pending, module)
             else:
                 wrapt.register_post_import_hook(_ImportHook(self, target.module), target.module)
 
     def add_class(self, cls: type, side: Side) -> None:
         """Wrap a class that is at hand."""
-        self._wrap(cls, side, frozenset({cls.__module__}))
+        self._wrap(NamedClass(cls, side, frozenset({cls.__module__})))
 
     def mark(self, cls: type, side: Side) -> None:
         """Wrap a class whenever this process instruments anything: now, or when it begins to."""
@@ -86,7 +86,7 @@ class Registry:
             if one.target.module == name:
                 self._find(one, module)
                 if self._was_checked and not one.is_found:
-                    self._report(one)
+                    self._report(one, _no_class(one.target, module))
         self._settle()
 
     def check(self, *, final: bool = False) -> None:
@@ -97,7 +97,7 @@ class Registry:
         self._was_checked = True
         for one in self._snapshot():
             if not one.is_found and not one.is_reported:
-                self._report(one, final=final)
+                self._report(one, self._why_not_found(one, final=final))
         self._report_idle_overrides()
         self._settle()
 
@@ -123,38 +123,40 @@ class Registry:
     def _built(self, cls: type, namespace: Mapping[str, Any]) -> None:
         for one in self._snapshot():
             if one.is_built(cls.__qualname__, namespace):
-                self._wrap(cls, one.target.side, program.names_of(namespace))
+                self._wrap(NamedClass(cls, one.target.side, program.names_of(namespace)))
                 one.is_found = True
         self._settle()
 
     def _settle(self) -> None:
-        if not any(one.waits_for_program() for one in self._snapshot()):
-            self._watch.stop()
+        with self._lock:
+            if not any(one.waits_for_program() for one in self._pending):
+                self._watch.stop()
 
+    @guard("registry.find")
     def _find(self, pending: Pending, module: object) -> None:
         target = pending.target
-        namespace = vars(module)
+        namespace = namespace_of(module)
         names = frozenset({target.module, str(namespace.get("__name__"))})
         if program.is_program(target.module, namespace):
             names |= program.names_of(namespace)
         for cls in target.classes(module):
-            self._wrap(cls, target.side, names)
+            self._wrap(NamedClass(cls, target.side, names | {cls.__module__}, target.path))
             pending.is_found = True
 
-    def _wrap(self, cls: type, side: Side, modules: frozenset[str]) -> None:
-        named = NamedClass(cls, side, modules | {cls.__module__})
+    @guard("registry.wrap")
+    def _wrap(self, named: NamedClass) -> None:
         with self._lock:
             overrides = list(self._overrides)
             self._overrides.update({override: True for override in overrides if named.is_concerned_by(override)})
         for problem in patches.add(named, overrides):
             self.say(problem)
 
-    def _report(self, pending: Pending, *, final: bool = False) -> None:
-        why = self._why_not_found(pending, final=final)
+    def _report(self, pending: Pending, why: str | None) -> None:
         if why is not None and not pending.is_found:
             pending.is_reported = True
             self.say(Problem(pending.target.origin, f"{str(pending.target)!r} is not found: {why}"))
 
+    @guard("registry.why_not_found")
     def _why_not_found(self, pending: Pending, *, final: bool) -> str | None:
         target = pending.target
         main = sys.modules["__main__"]
@@ -185,7 +187,7 @@ class Registry:
             is_known = problem in self._said
             self._said.add(problem)
         if not is_known and os.getpid() == self._pid and not program.is_child_of_multiprocessing():
-            _logger.warning("otel-monitor: %s; the application runs on without it", problem)
+            say(f"{problem}; your code keeps running, without it")
 
 
 class _ImportHook:
@@ -205,10 +207,11 @@ def _imported(registry: Registry, name: str, module: object) -> None:
 
 
 def _no_class(target: Target, module: object, more_names: Iterable[str] = ()) -> str:
-    name = vars(module).get("__name__", target.module)
+    namespace = namespace_of(module)
+    name = namespace.get("__name__", target.module)
     if target.path == EVERY_CLASS:
         return f"{name} defines no class"
-    if function_of(vars(module).get(target.path)) is not None:
+    if function_of(namespace.get(target.path)) is not None:
         return f"{name}.{target.path} is a function; mark it with @otel_monitor.operation"
     return f"{name} has no class {target.path}{nearest(target.path, {*classes_in(module), *more_names})}"
 
@@ -224,8 +227,9 @@ def find_now(targets: Iterable[Target]) -> None:
         module = loaded_module(target.module)
         if module is None or target.classes(module):
             continue
-        in_source = program.classes_in_source(vars(module)) if program.is_program(target.module, vars(module)) else None
-        if target.path not in (in_source or ()):  # a program may ask before it defines
+        namespace = namespace_of(module)
+        in_source = program.classes_in_source(namespace) if program.is_program(target.module, namespace) else None
+        if not in_source or (target.path != EVERY_CLASS and target.path not in in_source):  # a program may ask early
             wrong.append(f"{target}: {_no_class(target, module, in_source or ())}")
     if wrong:
         raise InstrumentationError("\n".join(wrong))

@@ -31,10 +31,12 @@ class Request:
         targets: list[Target] = []
         problems: list[Problem] = []
         for side, key in _KEYS.items():
-            found, wrong = read_targets(getattr(settings, key), side, _origin(key, environ))
+            source = _source_of(key, environ)
+            origin = source if source == _variable(key) else f"{source}: {key}"
+            found, wrong = read_targets(getattr(settings, key), side, origin)
             targets += found
             problems += wrong
-        overrides, wrong = read_overrides(settings.operations, _file_of("operations", environ))
+        overrides, wrong = read_overrides(settings.operations, _source_of("operations", environ))
         return cls((), tuple(targets), tuple(overrides), (*problems, *wrong))
 
     @classmethod
@@ -83,16 +85,12 @@ def _target(name: str, side: Side) -> list[Target]:
     return found
 
 
-def _origin(key: str, environ: Mapping[str, str]) -> str:
-    variable = PREFIX + key.upper()
-    if environ.get(variable, "").strip():
-        return variable
-    file = _file_of(key, environ)
-    return f"{file}: {key}" if file else variable
+def _variable(key: str) -> str:
+    return PREFIX + key.upper()
 
 
-def _file_of(key: str, environ: Mapping[str, str]) -> str:
-    """The file that a setting comes from; empty when it comes from the environment."""
-    if environ.get(PREFIX + key.upper(), "").strip():
-        return ""
-    return environ.get(CONFIG_VARIABLE, "").strip()
+def _source_of(key: str, environ: Mapping[str, str]) -> str:
+    """Where a setting comes from: its variable, else the file."""
+    if environ.get(_variable(key), "").strip():
+        return _variable(key)
+    return environ.get(CONFIG_VARIABLE, "").strip() or _variable(key)

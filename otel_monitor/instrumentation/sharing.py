@@ -6,18 +6,16 @@ what `super()` finds. It is recorded for receivers of the named classes alone.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
 from otel_monitor.instrumentation import recorder
+from otel_monitor.instrumentation.by_class import ByClass
 from otel_monitor.instrumentation.operation import Operation
 from otel_monitor_processors.guard import guard
 
 ClassName = tuple[str, str]
 """A class's module and qualified name: they also fit the copy of a class that a decorator has made."""
-
-_MOST_TYPES = 1024
 
 
 def name_of(cls: type) -> ClassName:
@@ -34,26 +32,18 @@ class SharedMethod:
         self.receiver_is_class = receiver_is_class
         self.of_all: Operation | None = None
         self.by_class: dict[ClassName, Operation] = {}
-        self._known: dict[int, tuple[weakref.ref[type], Operation | None]] = {}
+        self._known = ByClass(self._search)
 
     def add(self, cls: ClassName, operation: Operation) -> None:
         """From now on calls with a receiver of this class, or of a subclass, are `operation`."""
         self.by_class.setdefault(cls, operation)
-        self._known = {}
+        self._known.forget()
 
     def operation_for(self, args: tuple[Any, ...]) -> Operation | None:
         """The operation that a call with these arguments is; None when it is nobody's whom we know."""
         if self.of_all is not None or not args:
             return self.of_all
-        cls: type = args[0] if self.receiver_is_class else type(args[0])
-        known = self._known.get(id(cls))  # by id: a metaclass may define its own hash and equality
-        if known is not None and known[0]() is cls:
-            return known[1]
-        operation = self._search(cls)
-        if len(self._known) >= _MOST_TYPES:
-            self._known = {}
-        self._known[id(cls)] = (weakref.ref(cls), operation)
-        return operation
+        return self._known.of(args[0] if self.receiver_is_class else type(args[0]))
 
     def _search(self, cls: type) -> Operation | None:
         for base in cls.__mro__:
@@ -67,7 +57,7 @@ class SharedMethod:
 
     def __setstate__(self, state: tuple[str, bool, Operation | None, dict[ClassName, Operation]]) -> None:
         self.method, self.receiver_is_class, self.of_all, self.by_class = state
-        self._known = {}
+        self._known = ByClass(self._search)
 
 
 @guard("sharing.begin")

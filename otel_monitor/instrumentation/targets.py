@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_monitor.errors import Problem
-from otel_monitor.instrumentation.lookup import class_at, classes_of
+from otel_monitor.instrumentation.lookup import class_at, classes_of, namespace_of
 from otel_monitor.instrumentation.operation import Side
 from otel_monitor.instrumentation.program import classes_in_source, is_program, may_be_program
 
@@ -52,25 +52,28 @@ class Pending:
         """Whether the program may still define what is meant."""
         if self.is_reported or not may_be_program(self.target.module):
             return False
-        return self._has_more_to_come() if self.target.path == EVERY_CLASS else not self.is_found
+        if self.target.path != EVERY_CLASS:
+            return not self.is_found
+        namespace = vars(sys.modules["__main__"])
+        still_to_come = self._names_to_come(namespace)
+        return still_to_come is None or not still_to_come <= namespace.keys()
 
     def is_built(self, name: str, namespace: Mapping[str, Any]) -> bool:
         """Whether the program's class of this name, which has just been built, is meant."""
         if not is_program(self.target.module, namespace):
             return False
-        if self.to_come is not None:
-            self.to_come.discard(name)
-        return "." not in name if self.target.path == EVERY_CLASS else name == self.target.path
+        if self.target.path != EVERY_CLASS:
+            return name == self.target.path
+        still_to_come = self._names_to_come(namespace)
+        if still_to_come is not None:
+            still_to_come.discard(name)
+        return "." not in name
 
-    def _has_more_to_come(self) -> bool:
-        namespace = vars(sys.modules["__main__"])
+    def _names_to_come(self, namespace: Mapping[str, Any]) -> set[str] | None:
         if self.to_come is None:
             in_source = classes_in_source(namespace)
-            if in_source is None:
-                return True
-            self.to_come = {name for name in in_source if "." not in name}
-        self.to_come -= namespace.keys()
-        return bool(self.to_come)
+            self.to_come = None if in_source is None else {name for name in in_source if "." not in name}
+        return self.to_come
 
 
 def read_targets(names: Iterable[str], side: Side, origin: str) -> tuple[list[Target], list[Problem]]:
@@ -89,7 +92,9 @@ def read_targets(names: Iterable[str], side: Side, origin: str) -> tuple[list[Ta
 
 
 def loaded_module(name: str) -> object | None:
-    """The module of this name, if its import is over."""
+    """The module of this name, if its import is over, and not put off by `importlib.util.LazyLoader`."""
     module = sys.modules.get(name)
-    is_importing = getattr(getattr(module, "__spec__", None), "_initializing", False)
+    if module is None or type(module).__name__ == "_LazyModule":
+        return None
+    is_importing = getattr(namespace_of(module).get("__spec__"), "_initializing", False)
     return None if is_importing else module

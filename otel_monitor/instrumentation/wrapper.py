@@ -67,22 +67,6 @@ def is_wrapper(function: FunctionType) -> bool:
     return _MARK in function.__code__.co_freevars
 
 
-def operation_of(function: FunctionType) -> Any:
-    """What a wrapper passes to its hooks."""
-    return _closed_over(function, _MARK)
-
-
-def wrapped_by(function: FunctionType) -> FunctionType:
-    """The user's function inside a wrapper."""
-    inner: FunctionType = _closed_over(function, "function")
-    return inner
-
-
-def _closed_over(function: FunctionType, name: str) -> Any:
-    cells = function.__closure__ or ()
-    return cells[function.__code__.co_freevars.index(name)].cell_contents
-
-
 def _class_cell(function: FunctionType) -> CellType | None:
     names = function.__code__.co_freevars
     if "__class__" not in names or function.__closure__ is None:
@@ -114,14 +98,16 @@ def _coroutine(function: Function, otel_monitor_operation: Any, begin: Function,
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal owner  # only to close over it
         call = begin(otel_monitor_operation, args, kwargs)
-        if call is None:
-            return await function(*args, **kwargs)
         try:
-            result = await function(*args, **kwargs)
+            coroutine = function(*args, **kwargs)
+            del args, kwargs  # the function may let go of them long before it ends
+            result = await coroutine
         except BaseException as error:
-            end(call, error)
+            if call is not None:
+                end(call, error)
             raise
-        end(call, None)
+        if call is not None:
+            end(call, None)
         return result
 
     return wrapper
@@ -142,6 +128,7 @@ def _generator(
         sent = thrown = token = result = None
         try:
             generator = function(*args, **kwargs)
+            del args, kwargs
             while True:
                 if call is not None:
                     token = enter(call)
@@ -186,11 +173,12 @@ def _async_generator(
         sent = thrown = token = None
         try:
             generator = function(*args, **kwargs)
+            del args, kwargs
             step, is_managed = first_step(generator)
             while True:
                 # A generator that no event loop closes is closed by the garbage collector, wherever that runs. If
                 # its cleanup awaits, Python gives it up there, and would leave the span the current one.
-                enters = call is not None and (is_managed or type(thrown) is not GeneratorExit)
+                enters = call is not None and (is_managed or not isinstance(thrown, GeneratorExit))
                 if enters:
                     token = enter(call)
                 try:

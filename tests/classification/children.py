@@ -51,7 +51,7 @@ def limited(kind: int, soft: int) -> Iterator[None]:
 @contextmanager
 def no_descriptors_left(spare: int = 0) -> Iterator[None]:
     """No more than `spare` files or sockets can be opened."""
-    highest = max(map(int, os.listdir("/proc/self/fd")))
+    highest = max(int(descriptor.name) for descriptor in Path("/proc/self/fd").iterdir())
     held: list[int] = []
     with limited(resource.RLIMIT_NOFILE, highest + 1 + spare):
         try:

@@ -26,16 +26,18 @@ _SAME: Any = object()
 
 
 def fault(
-    name: str, expected: Category | None, *needs: str, recorded: Category | None = _SAME
+    name: str, expected: Category | None, *needs: str, recorded: Category | None = _SAME, possible: bool = True
 ) -> Callable[[Provoke], Provoke]:
     """Register a function that raises; it is called with the values of the fixtures it needs.
 
-    `recorded` is for the few whose recorded class, message and stack trace tell less than the exception.
+    `recorded` is for the few whose recorded class, message and stack trace tell less than the exception;
+    `possible` says whether this process has the rights that it takes.
     """
 
     def register(provoke: Provoke) -> Provoke:
         assert name not in FAULTS, f"two faults are called {name!r}"
-        FAULTS[name] = Fault(name, expected, provoke, needs, expected if recorded is _SAME else recorded)
+        if possible:
+            FAULTS[name] = Fault(name, expected, provoke, needs, expected if recorded is _SAME else recorded)
         return provoke
 
     return register

@@ -11,8 +11,8 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from otel_monitor_processors.classification import Category
 
+from otel_monitor_processors.classification import Category
 from tests.classification.faults import fault
 from tests.classification.peers import HOST, hang_up, peer, refusing, silent
 
@@ -60,15 +60,20 @@ def serving() -> Iterator[tuple[int, Service, grpc.Server]]:
         server.stop(0).wait()
 
 
+def unary(channel: Any) -> Any:
+    """The one method of the service; without generated code its types are unknown."""
+    return channel.unary_unary(METHOD)
+
+
 def call(port: int, request: str, timeout_s: float = 10) -> None:
     with grpc.insecure_channel(f"{HOST}:{port}", options=OPTIONS) as channel:
-        channel.unary_unary(METHOD)(request.encode(), timeout=timeout_s)
+        unary(channel)(request.encode(), timeout=timeout_s)
 
 
 def call_async(port: int, request: str, timeout_s: float = 10) -> None:
     async def run() -> None:
         async with grpc.aio.insecure_channel(f"{HOST}:{port}", options=OPTIONS) as channel:
-            await channel.unary_unary(METHOD)(request.encode(), timeout=timeout_s)
+            await unary(channel)(request.encode(), timeout=timeout_s)
 
     asyncio.run(run())
 
@@ -136,7 +141,7 @@ def _() -> None:
 @fault("grpc: cancelled by the client", None)
 def _() -> None:
     with serving() as (port, _, _), grpc.insecure_channel(f"{HOST}:{port}") as channel:
-        future = channel.unary_unary(METHOD).future(b"wait")
+        future = unary(channel).future(b"wait")
         future.cancel()
         future.result()
 
@@ -144,7 +149,8 @@ def _() -> None:
 @fault("grpc: stream ended by UNAVAILABLE", NETWORK)
 def _() -> None:
     with grpc.insecure_channel(f"{HOST}:{refusing()}", options=OPTIONS) as channel:
-        list(channel.unary_stream(METHOD)(b"OK", timeout=10))
+        stream: Any = channel.unary_stream(METHOD)
+        list(stream(b"OK", timeout=10))
 
 
 @fault("grpc: channel not ready in time", TIMEOUT)

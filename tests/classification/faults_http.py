@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
 import httpx
 import requests
 import urllib3
-from otel_monitor_processors.classification import Category
 
+from otel_monitor_processors.classification import Category
 from tests.classification.children import no_descriptors_left
 from tests.classification.faults import fault
 from tests.classification.peers import (
@@ -20,6 +21,7 @@ from tests.classification.peers import (
     HOST,
     TRUNCATED,
     UNRESOLVABLE,
+    behind_tls,
     hang_up,
     peer,
     refusing,
@@ -117,10 +119,16 @@ SITUATIONS = {
 
 CLIENTS: dict[str, tuple[Get, frozenset[str]]] = {
     "requests": (by_requests, frozenset()),
-    "requests, streaming": (by_requests_streaming, frozenset({"truncated", "truncated between chunks", "stalled in the body"})),
+    "requests, streaming": (
+        by_requests_streaming,
+        frozenset({"truncated", "truncated between chunks", "stalled in the body"}),
+    ),
     "urllib3": (by_urllib3, frozenset(SITUATIONS) - {"404", "500"}),
     "httpx": (by_httpx, frozenset()),
-    "httpx, async": (by_async_httpx, frozenset({"refused", "reset", "silent", "connect timed out", "TLS handshake hung up"})),
+    "httpx, async": (
+        by_async_httpx,
+        frozenset({"refused", "reset", "silent", "connect timed out", "TLS handshake hung up"}),
+    ),
     "aiohttp": (by_aiohttp, frozenset()),
 }
 
@@ -137,6 +145,18 @@ for client, (get, only) in CLIENTS.items():
     for name, situation in SITUATIONS.items():
         if not only or name in only:
             fault(f"{client}: {name}", situation.expected)(provoke(get, situation))
+
+
+def distrust(get: Get) -> Callable[[Path], None]:
+    def meet(certificate: Path) -> None:
+        with peer(behind_tls(certificate)) as port:
+            get(f"https://{HOST}:{port}/", LONG, LONG)
+
+    return meet
+
+
+for client in ("requests", "urllib3", "httpx", "aiohttp"):
+    fault(f"{client}: certificate not trusted", APPLICATION, "certificate")(distrust(CLIENTS[client][0]))
 
 
 def starve(get: Get) -> Callable[[], None]:
@@ -157,7 +177,7 @@ for client in ("requests", "urllib3", "httpx"):
 def _() -> None:
     with silent() as port, urllib3.HTTPConnectionPool(HOST, port, maxsize=1, block=True) as pool:
         pool._get_conn()
-        pool.urlopen("GET", "/", pool_timeout=SHORT)
+        pool.urlopen("GET", "/", pool_timeout=SHORT)  # type: ignore[arg-type]  # seconds may be fractions
 
 
 @fault("httpx: all connections of the pool in use", RESOURCE)

@@ -12,9 +12,9 @@ from typing import Any
 import kombu
 import redis
 import redis.asyncio
-from otel_monitor_processors.classification import Category
 from rq.timeouts import UnixSignalDeathPenalty
 
+from otel_monitor_processors.classification import Category
 from tests.classification.children import no_descriptors_left
 from tests.classification.faults import fault
 from tests.classification.peers import HOST, UNRESOLVABLE, hang_up, peer, refusing, reset, silent, unreachable
@@ -23,6 +23,8 @@ from tests.servers import Redis
 
 CONTENTION, NETWORK, TIMEOUT = Category.CONTENTION, Category.NETWORK, Category.TIMEOUT
 RESOURCE, APPLICATION = Category.RESOURCE, Category.APPLICATION
+
+broker: Any = kombu
 
 
 @contextmanager
@@ -98,7 +100,8 @@ def _() -> None:
 @fault("redis, async: refused", NETWORK)
 def _() -> None:
     async def ping_async() -> None:
-        async with redis.asyncio.Redis(host=HOST, port=refusing()) as ours:
+        once = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0)
+        async with redis.asyncio.Redis(host=HOST, port=refusing(), retry=once) as ours:
             await ours.ping()
 
     asyncio.run(ping_async())
@@ -106,10 +109,18 @@ def _() -> None:
 
 @fault("redis: connection killed by an operator", NETWORK, "redis_server")
 def _(redis_server: Redis) -> None:
-    with client(redis_server.port) as ours, client(redis_server.port) as admin:
-        number = ours.client_id()
-        admin.client_kill_filter(_id=number)
-        ours.ping()
+    def kill_who_waits() -> None:
+        with client(redis_server.port) as admin:
+            eventually(lambda: admin.info("clients")["blocked_clients"])
+            admin.client_kill_filter(_type="normal", skipme=True)
+
+    killer = threading.Thread(target=kill_who_waits)
+    killer.start()
+    try:
+        with client(redis_server.port) as ours:
+            ours.blpop("nothing", 4)
+    finally:
+        killer.join()
 
 
 @fault("redis: server stopped", NETWORK, "redis_server")
@@ -185,21 +196,17 @@ def _(redis_server: Redis) -> None:
 
 @fault("redis: still loading", RESOURCE, "redis_server")
 def _(redis_server: Redis) -> None:
-    with client(redis_server.port) as admin:
-        admin.execute_command("DEBUG", "POPULATE", "3000")
-        admin.config_set("key-load-delay", "1000")
-        admin.save()
-        loading = threading.Thread(target=lambda: admin.execute_command("DEBUG", "RELOAD", "NOSAVE"))
+    with configured(redis_server, key_load_delay=2000, loading_process_events_interval_bytes=1024) as admin:
+        admin.execute_command("DEBUG", "POPULATE", "500", "key", "1000")
+        loading = threading.Thread(target=lambda: admin.execute_command("DEBUG", "RELOAD"))
         loading.start()
         try:
             with client(redis_server.port) as ours:
-                while True:
+                while loading.is_alive():
                     ours.get("k")
         finally:
             loading.join()
-            admin.config_set("key-load-delay", "0")
             admin.flushall()
-            (redis_server.folder / "dump.rdb").unlink()
 
 
 @fault("redis: a script holds the server", CONTENTION, "redis_server")
@@ -257,7 +264,8 @@ def _(redis_server: Redis) -> None:
 
 @fault("redis: client's blocking pool is empty", RESOURCE, "redis_server")
 def _(redis_server: Redis) -> None:
-    pool = redis.BlockingConnectionPool(host=HOST, port=redis_server.port, max_connections=1, timeout=0.05)
+    make: Any = redis.BlockingConnectionPool
+    pool = make(host=HOST, port=redis_server.port, max_connections=1, timeout=0.05)
     pool.get_connection()
     pool.get_connection()
 
@@ -290,9 +298,9 @@ def _(redis_server: Redis) -> None:
 
 def publish(url: str, **options: Any) -> None:
     """Send a task as Celery does."""
-    with kombu.Connection(url, transport_options={"max_retries": 0, **options}) as connection:
+    with broker.Connection(url, transport_options={"max_retries": 0, **options}) as connection:
         producer = connection.Producer()
-        producer.publish({}, routing_key="q", declare=[kombu.Queue("q")], retry=False)
+        producer.publish({}, routing_key="q", declare=[broker.Queue("q")], retry=False)
 
 
 @fault("kombu: broker refuses", NETWORK)
@@ -325,13 +333,14 @@ def _() -> None:
 
 @fault("kombu: all connections of the pool in use", RESOURCE)
 def _() -> None:
-    with kombu.Connection("memory://") as connection, connection.Pool(limit=1) as pool:
+    with broker.Connection("memory://") as connection:
+        pool = connection.Pool(limit=1)
         pool.acquire()
-        pool.acquire(timeout=0.01)
+        pool.acquire(block=True, timeout=0.01)
 
 
 @fault("rq: job takes too long", TIMEOUT)
 def _() -> None:
-    with UnixSignalDeathPenalty(1):
+    limit: Any = UnixSignalDeathPenalty
+    with limit(1):
         signal.pause()
-

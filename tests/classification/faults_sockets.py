@@ -7,9 +7,10 @@ import http.client
 import socket
 import ssl
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 from otel_monitor_processors.classification import Category
-
 from tests.classification.children import HAS_SYSTEM_RIGHTS, raise_in_child
 from tests.classification.faults import fault
 from tests.classification.peers import (
@@ -18,6 +19,7 @@ from tests.classification.peers import (
     TRUNCATED,
     UNRESOLVABLE,
     answering,
+    behind_tls,
     hang_up,
     peer,
     refusing,
@@ -77,7 +79,7 @@ def _() -> None:
         socket.create_connection((HOST, port), timeout=0.05)
 
 
-@fault("socket: connect timed out by the kernel", NETWORK, recorded=TIMEOUT)
+@fault("socket: connect timed out by the kernel", NETWORK)
 def _() -> None:
     with unreachable() as port, socket.socket() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
@@ -101,12 +103,13 @@ def _() -> None:
         socket.create_server((HOST, server.getsockname()[1]))
 
 
-@fault("socket: nothing to read without blocking", RESOURCE)
+@fault("socket: buffer full, without blocking", RESOURCE)
 def _() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        ours.recv(1)
+        while True:
+            ours.send(bytes(65536))
 
 
 @fault("socket: unix socket that is not there", APPLICATION)
@@ -115,15 +118,13 @@ def _() -> None:
         client.connect("/nowhere/socket")
 
 
-if HAS_SYSTEM_RIGHTS:
-
-    @fault("socket: no network", NETWORK)
-    def _() -> None:
-        raise_in_child("""
-            import ctypes, socket
-            assert ctypes.CDLL(None).unshare(0x40000000) == 0  # CLONE_NEWNET: a network of its own, that is down
-            socket.create_connection(("127.0.0.1", 80))
-        """)
+@fault("socket: no network", NETWORK, possible=HAS_SYSTEM_RIGHTS)
+def _() -> None:
+    raise_in_child("""
+        import ctypes, socket
+        assert ctypes.CDLL(None).unshare(0x40000000) == 0  # CLONE_NEWNET: a network of its own, that is down
+        socket.create_connection(("127.0.0.1", 80))
+    """)
 
 
 @fault("asyncio: refused", NETWORK)
@@ -134,14 +135,14 @@ def _() -> None:
 @fault("asyncio: refused at each address of a name", NETWORK)
 def _() -> None:
     async def connect() -> None:
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
         port = refusing()
         both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in (HOST, "127.0.0.2")]
 
         async def resolve(*_: object, **__: object) -> object:
             return both
 
-        loop.getaddrinfo = resolve  # type: ignore[assignment]  # a name with two addresses, whatever /etc/hosts has
+        loop.getaddrinfo = resolve  # a name with two addresses, whatever /etc/hosts has
         await loop.create_connection(asyncio.Protocol, "two-addresses", port)
 
     asyncio.run(connect())
@@ -254,6 +255,12 @@ def _() -> None:
 def _() -> None:
     with silent() as port:
         get(port, scheme="https", timeout_s=0.05)
+
+
+@fault("ssl: certificate not trusted", APPLICATION, "certificate")
+def _(certificate: Path) -> None:
+    with peer(behind_tls(certificate)) as port:
+        get(port, scheme="https")
 
 
 @fault("ssl: the peer does not speak it", APPLICATION)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from tests.ports import free_port
 
@@ -27,9 +29,11 @@ def peer(behave: Behaviour) -> Iterator[int]:
     with socket.create_server((HOST, 0)) as server:
         thread = threading.Thread(target=_serve, args=(server, behave), daemon=True)
         thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
 
 def _serve(server: socket.socket, behave: Behaviour) -> None:
@@ -50,6 +54,21 @@ def reset(connection: socket.socket) -> None:
 def hang_up(connection: socket.socket) -> None:
     """Read the request, then close in good order without an answer."""
     connection.recv(65536)
+
+
+def close(_: socket.socket) -> None:
+    """Close in good order without even reading."""
+
+
+def behind_tls(certificate: Path) -> Behaviour:
+    """Speak TLS with a certificate of our own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def shake_hands(connection: socket.socket) -> None:
+        context.wrap_socket(connection, server_side=True).recv(65536)
+
+    return shake_hands
 
 
 def answering(answer: bytes) -> Behaviour:
@@ -89,23 +108,22 @@ def stalling(beginning: bytes) -> Iterator[int]:
         ended.wait(10)
 
     with peer(behave) as port:
-        yield port
-        ended.set()
+        try:
+            yield port
+        finally:
+            ended.set()
 
 
 @contextmanager
 def unreachable() -> Iterator[int]:
     """A port whose queue of connections is full: one more gets no answer, as from a host that is gone."""
-    with socket.socket() as server:
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
         server.bind((HOST, 0))
         server.listen(0)
         port: int = server.getsockname()[1]
-        waiting = []
         for _ in range(4):
-            client = socket.socket()
+            client = opened.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex((HOST, port))
-            waiting.append(client)
         yield port
-        for client in waiting:
-            client.close()

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from otel_monitor_processors.classification import classify, classify_attributes
 
+from otel_monitor_processors.classification import classify, classify_attributes
 from tests.classification.faults import FAULTS, Fault, provoked
 
 for module in sorted(Path(__file__).parent.glob("faults_*.py")):
     importlib.import_module(f"tests.classification.{module.stem}")
 
-# What a fault cuts short is left open by its library: sockets, coroutines.
+# What a fault cuts short is left open by its library: sockets, coroutines. And libraries call each other's old names.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -39,7 +40,9 @@ def test_a_provoked_fault_is_classified_as_what_it_is(fault: Fault, request: pyt
 
     kind = type(error)
     recorded = {
-        "exception.type": kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+        "exception.type": kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}",
         "exception.message": str(error),
         "exception.stacktrace": "".join(traceback.format_exception(error)),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from otel_monitor.demo.environment import instrumented
 from otel_monitor.demo.fleet import Fleet
-from tests.collector.conftest import Collector, attributes
+from tests.collector.conftest import Collector, Json, attributes
 from tests.polling import eventually
 from tests.processes import Processes
 
@@ -95,14 +95,17 @@ def heartbeats(collector: Collector) -> int:
     return sum(latest.values())
 
 
-def told_as_lost(collector: Collector) -> str:
-    """What the firing alerts say of workers that are lost."""
-    alerts = [attributes(record) for record in collector.logs() if record.get("eventName") == ALERT]
-    return "\n".join(
-        alert["otel_monitor.alert.summary"]
-        for alert in alerts
-        if alert["otel_monitor.alert.rule"] == "worker_lost" and alert["otel_monitor.alert.state"] == "firing"
+def is_loss(record: Json) -> bool:
+    """Whether a log record is the event of an alert that fires because workers are lost."""
+    alert = attributes(record)
+    return record.get("eventName") == ALERT and (
+        (alert["otel_monitor.alert.rule"], alert["otel_monitor.alert.state"]) == ("worker_lost", "firing")
     )
+
+
+def told_as_lost(collector: Collector) -> str:
+    """What the alerts say of workers that are lost."""
+    return "\n".join(attributes(record)["otel_monitor.alert.summary"] for record in collector.logs() if is_loss(record))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -115,8 +118,7 @@ def test_spans_metrics_and_alerts_of_the_demo_fleet_arrive(protocol: str, collec
     assert assigned & processed, "the assignment of a stream and its processing are one trace"
     names = {metric["name"] for metric in collector.metrics()}
     assert names >= {"orchestrator.operation.duration", "orchestrator.worker.failures", "process.memory.usage"}
-    alert = next(record for record in collector.logs() if record.get("eventName") == ALERT)
-    assert attributes(alert)["otel_monitor.alert.rule"] == "worker_lost"
+    alert = next(record for record in collector.logs() if is_loss(record))
     assert alert["severityNumber"] == 17
     assert alert["traceId"] in {span["traceId"] for span in collector.spans()}, "an alert leads to its evidence"
 

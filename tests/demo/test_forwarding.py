@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 
-import grpc  # type: ignore[import-untyped]  # it ships no types
+import grpc
 import pytest
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
@@ -60,7 +60,7 @@ def test_bodies_go_on_over_grpc_with_the_users_headers(started: Callable[[Forwar
 
     class Logs(logs_service_pb2_grpc.LogsServiceServicer):
         def Export(self, request: ExportLogsServiceRequest, context: grpc.ServicerContext) -> ExportLogsServiceResponse:
-            got.append((request, dict(context.invocation_metadata())["x-tenant"]))
+            got.append((request, str(dict(context.invocation_metadata())["x-tenant"])))
             return ExportLogsServiceResponse()
 
     server = grpc.server(futures.ThreadPoolExecutor(1))

@@ -12,7 +12,7 @@ import pytest
 from otel_monitor.demo.fault_names import FaultName
 from otel_monitor.demo.fleet_state import FleetState, WorkerState
 from otel_monitor.demo.receiver import Signal
-from otel_monitor.demo.report import Style, table, to_json
+from otel_monitor.demo.report import Style, kept, table, to_json
 from otel_monitor.demo.scenario import Outcome, Phase, Progress
 from otel_monitor.demo.telemetry import AlertEvent
 from otel_monitor.demo.view import LiveView, PlainView, frame
@@ -117,12 +117,16 @@ def test_the_table_fits_the_terminal() -> None:
         (replace(OUTCOME, fault=FaultName.NONE, injected_at=None, alerts=()), "none, as it should be"),
         (replace(OUTCOME, fault=FaultName.NONE, injected_at=None), "nothing was broken, and yet an alert fired"),
         (replace(OUTCOME, received=dict.fromkeys(Signal, 0)), "nothing: the programs' own output says why (--keep)"),
-        (replace(OUTCOME, kept=Path("/tmp/kept")), "kept: /tmp/kept"),
         (replace(OUTCOME, forwarding="7 requests passed on"), "7 requests passed on"),
     ],
 )
-def test_the_table_says_what_is_wrong_and_what_is_kept(outcome: Outcome, text: str) -> None:
+def test_the_table_says_what_is_wrong(outcome: Outcome, text: str) -> None:
     assert text in table(outcome, PLAIN, 200)
+
+
+def test_what_is_kept_is_named() -> None:
+    assert kept(OUTCOME) == ""
+    assert "kept: /tmp/kept" in kept(replace(OUTCOME, kept=Path("/tmp/kept")))
 
 
 def test_the_picture_shows_phase_workers_heartbeats_and_alerts() -> None:

@@ -12,12 +12,13 @@ from tests.docs.examples import Example, examples, pages
 from tests.processes import Processes
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+TUTORIAL = REPOSITORY / "docs" / "tutorials" / "first-alert.md"
 PYTHON_EXAMPLES = [
     pytest.param(example, id=f"{page.relative_to(REPOSITORY)}:{example.line}")
     for page in pages(REPOSITORY)
+    if page != TUTORIAL
     for example in examples(page, "python")
 ]
-TUTORIAL = REPOSITORY / "docs" / "tutorials" / "first-alert.md"
 
 
 @pytest.mark.parametrize("example", PYTHON_EXAMPLES)

@@ -198,7 +198,7 @@ def test_a_function_sees_the_exception_that_its_caller_handles(twins: Pair) -> N
         except LookupError:
             return repr(cls().caller_error())
 
-    assert twins(samples.make_worker).behave_alike(act) == "LookupError(\"the caller's\")"
+    assert twins(samples.make_worker).behave_alike(act) == 'LookupError("the caller\'s")'
 
 
 def test_arguments_of_a_failed_call_are_freed_without_the_garbage_collector(twins: Pair) -> None:
@@ -206,10 +206,9 @@ def test_arguments_of_a_failed_call_are_freed_without_the_garbage_collector(twin
         pass
 
     def act(cls: Any) -> bool:
-        payload = Payload()
-        gone = weakref.ref(payload)
-        outcome(lambda: cls().process_strictly(payload))
-        del payload
+        payloads = [Payload()]
+        gone = weakref.ref(payloads[0])
+        outcome(lambda: cls().process_strictly(payloads.pop()))
         return gone() is None
 
     pair = twins(samples.make_worker)

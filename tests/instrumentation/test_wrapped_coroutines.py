@@ -7,6 +7,7 @@ import contextvars
 import gc
 import inspect
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -138,11 +139,16 @@ def test_wait_for_ends_a_coroutine(twins: Pair) -> None:
 def test_a_task_group_cancels_the_siblings_of_a_failure(twins: Pair) -> None:
     async def act(cls: Any) -> Any:
         worker = cls()
-        with pytest.raises(ExceptionGroup) as caught:
+        siblings = []
+
+        async def work() -> None:
             async with asyncio.TaskGroup() as group:
-                sibling = group.create_task(worker.clean_up_when_cancelled())
+                siblings.append(group.create_task(worker.clean_up_when_cancelled()))
                 group.create_task(worker.fail_later("why"))
-        return [repr(error) for error in caught.value.exceptions], sibling.cancelled(), worker.done
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await work()
+        return [repr(error) for error in caught.value.exceptions], siblings[0].cancelled(), worker.done
 
     twins(samples.make_worker).behave_alike(running(act))
 
@@ -210,6 +216,22 @@ def test_a_coroutine_is_driven_by_hand_with_send_and_throw(twins: Pair) -> None:
 
     expected = ["paused", "paused", ["caught", ("thrown",), "answer"]]
     assert twins(make).behave_alike(act) == expected
+
+
+def test_a_coroutine_may_let_go_of_an_argument_while_it_runs(twins: Pair) -> None:
+    class Payload:
+        pass
+
+    def make() -> Any:
+        class Worker:
+            async def process(self, payload: Any) -> bool:
+                gone = weakref.ref(payload)
+                del payload
+                return gone() is None
+
+        return Worker
+
+    assert twins(make).behave_alike(running(lambda cls: cls().process(Payload())))
 
 
 def test_closing_a_suspended_coroutine_in_another_context_says_nothing(

@@ -120,7 +120,7 @@ def test_doctest_finds_and_runs_the_examples_in_methods(twins: Pair) -> None:
 
 
 def test_help_shows_the_same_page(twins: Pair) -> None:
-    twins(samples.make_worker).look_alike(lambda cls: pydoc.render_doc(cls, renderer=pydoc.plaintext))
+    twins(samples.make_worker).look_alike(lambda cls: pydoc.render_doc(cls, renderer=pydoc.TextDoc()))
 
 
 def test_classify_class_attrs_tells_methods_from_class_and_static_methods(twins: Pair) -> None:

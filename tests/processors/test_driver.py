@@ -10,7 +10,6 @@ import pytest
 
 from otel_monitor_processors import Driver, Engine, guard
 from otel_monitor_processors.observation import Heartbeat, Observation, Operation, Outcome
-from otel_monitor_processors.otel import driver as driver_module
 from tests.polling import eventually
 
 
@@ -51,7 +50,7 @@ def test_a_stopped_process_tells_the_engine_of_its_pause(monkeypatch: pytest.Mon
     driver = Driver(engine)
     driver.observe(beat(driver))
     real = time.monotonic
-    monkeypatch.setattr(driver_module.time, "monotonic", lambda: real() + 30.0)
+    monkeypatch.setattr("time.monotonic", lambda: real() + 30.0)
     driver.observe(beat(driver))
     assert engine.pauses[0] == pytest.approx(30.0, abs=1.0)
     driver.stop()

@@ -40,6 +40,7 @@ from otel_monitor_processors.observation import (
     DatabaseOperation,
     ErrorLog,
     Heartbeat,
+    Level,
     Link,
     Membership,
     Observation,
@@ -236,7 +237,8 @@ def test_a_client_span_is_a_link_that_fails_only_when_the_peer_was_not_reached(
 @pytest.mark.parametrize("key", ["db__system__name", "db__system"])
 def test_a_database_span_of_any_age_is_a_database_operation(pipeline: Callable[..., Pipeline], key: str) -> None:
     shop = pipeline()
-    shop.span("UPDATE", kind=SpanKind.CLIENT, error="40P01", db__response__status_code="40P01", **{key: "postgresql"})
+    attributes: dict[str, Any] = {key: "postgresql", "db__response__status_code": "40P01"}
+    shop.span("UPDATE", kind=SpanKind.CLIENT, error="40P01", **attributes)
     (operation,) = shop.observed()
     assert isinstance(operation, DatabaseOperation)
     assert (operation.system, operation.category) == ("postgresql", "contention")
@@ -286,7 +288,7 @@ def test_the_metric_reader_sees_foreign_metrics_as_points_and_levels() -> None:
     meter.create_up_down_counter("db.client.connection.max").add(10)
     reader.collect()
     driver_of(engine).stop()
-    levels = {(level.resource, level.value, level.limit) for level in engine.seen if hasattr(level, "resource")}
+    levels = {(level.resource, level.value, level.limit) for level in engine.seen if isinstance(level, Level)}
     assert ("pool", 0.5, 1.0) in levels
     assert ("db.client.connection", 9.0, 10.0) in levels
     assert [alert.rule for alert in engine.alerts()] == ["deep"]

@@ -6,7 +6,7 @@ import fcntl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,12 @@ class Run:
     stdout: str
     stderr: str
     seconds: float
+    ended_at: float
+
+    @property
+    def exit_s(self) -> float:
+        """How long its end took: its last line on stdout is `time.monotonic()`, which is the whole machine's."""
+        return self.ended_at - float(self.stdout.splitlines()[-1])
 
     @property
     def lines(self) -> list[str]:
@@ -43,18 +49,23 @@ class Launcher:
         self._processes = processes
         self._programs = 0
 
-    def __call__(self, source: str, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run it instrumented, to the end."""
-        return self._finish(lambda: self.start(source, *arguments, env=env))
+    def __call__(
+        self, source: str, *arguments: str, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> Run:
+        """Run it instrumented, to the end. `options` are those of `opentelemetry-instrument`."""
+        return self._finish(lambda: self.start(source, *arguments, env=env, options=options))
 
     def plain(self, source: str, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
         """Run it without instrumentation."""
         return self._finish(lambda: self._processes.start(sys.executable, self._path(source), *arguments, env=env))
 
-    def start(self, source: str, *arguments: str, env: Mapping[str, str] | None = None) -> Program:
+    def start(
+        self, source: str, *arguments: str, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> Program:
         """Start it instrumented."""
-        command = ("opentelemetry-instrument", sys.executable, self._path(source), *arguments)
-        return self._processes.start(*command, env={"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, **(env or {})})
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, **(env or {})}
+        command: list[str | Path] = [*options, sys.executable, self._path(source), *arguments]
+        return self._processes.start("opentelemetry-instrument", *command, env=environment)
 
     def _path(self, source: str) -> Path:
         self._programs += 1
@@ -63,12 +74,12 @@ class Launcher:
         return path
 
     @staticmethod
-    def _finish(start: object) -> Run:
-        assert callable(start)
+    def _finish(start: Callable[[], Program]) -> Run:
         began = time.monotonic()
-        program: Program = start()
+        program = start()
         code = program.wait(60)
-        return Run(code, program.stdout, program.stderr, time.monotonic() - began)
+        ended = time.monotonic()
+        return Run(code, program.stdout, program.stderr, ended - began, ended)
 
 
 @pytest.fixture
@@ -106,7 +117,15 @@ def opentelemetry_distro(repository: Path) -> Path:
 def opentelemetry_configuration(repository: Path) -> Path:
     """A folder for PYTHONPATH with what `OTEL_CONFIG_FILE` needs."""
     release = version("opentelemetry-instrumentation")
-    needed = ("pyyaml", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "attrs", "typing_extensions")
+    needed = (
+        "pyyaml",
+        "jsonschema",
+        "jsonschema-specifications",
+        "referencing",
+        "rpds-py",
+        "attrs",
+        "typing_extensions",
+    )
     return _installed(repository, "configuration", f"opentelemetry-configuration=={release}", *needed)
 
 

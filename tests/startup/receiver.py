@@ -26,7 +26,9 @@ _REQUESTS: dict[str, Callable[[], Message]] = {
 
 def attributes(holder: Any) -> dict[str, Any]:
     """The attributes of a resource, span, record or point."""
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in holder.attributes}
+    return {
+        pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in holder.attributes
+    }
 
 
 @dataclass
@@ -261,9 +263,9 @@ def receiving_grpc(code: grpc.StatusCode | None = None) -> Iterator[tuple[str, R
     received = Received()
     server = grpc.server(ThreadPoolExecutor(4))
     service = _Service(received, code)
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(service, server)
-    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(service, server)
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(service, server)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

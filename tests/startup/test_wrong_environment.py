@@ -22,12 +22,24 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
     # what: the environment, what its line must hold, what is lost
     "exporter misspelt": ({"OTEL_TRACES_EXPORTER": "otpl"}, "no exporter 'otpl' (did you mean 'otlp'?)", "traces"),
     "one of two exporters": ({"OTEL_TRACES_EXPORTER": "otlp,jaegr"}, "no exporter 'jaegr'", ""),
-    "package missing": ({"OTEL_METRICS_EXPORTER": "prometheus"}, "pip install opentelemetry-exporter-prometheus", "metrics"),
+    "package missing": (
+        {"OTEL_METRICS_EXPORTER": "prometheus"},
+        "pip install opentelemetry-exporter-prometheus",
+        "metrics",
+    ),
     "exporter of logs": ({"OTEL_LOGS_EXPORTER": "file"}, "use one of console, otlp, otlp_proto_grpc", "logs"),
     "protocol": ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "http/json is not one of grpc, http/protobuf", ""),
-    "protocol of a signal": ({"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "carrier-pigeon"}, "http/protobuf is used instead", ""),
+    "protocol of a signal": (
+        {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "carrier-pigeon"},
+        "http/protobuf is used instead",
+        "",
+    ),
     "sampler": ({"OTEL_TRACES_SAMPLER": "allways_on"}, "(did you mean 'always_on'?)", ""),
-    "ratio": ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "50%"}, "not a number from 0 to 1", ""),
+    "ratio": (
+        {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "50%"},
+        "not a number from 0 to 1",
+        "",
+    ),
     "id generator": ({"OTEL_PYTHON_ID_GENERATOR": "xray"}, "xray is not one of random", ""),
     "queue size": ({"OTEL_BSP_MAX_QUEUE_SIZE": "many"}, "OTEL_BSP_MAX_QUEUE_SIZE=many is not a whole number", ""),
     "queue below a batch": ({"OTEL_BSP_MAX_QUEUE_SIZE": "100"}, "batches of 100 are used", ""),
@@ -41,7 +53,9 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_variable_is_said_in_one_line_and_the_rest_works(launch: Launcher, receiver: Receiver, what: str) -> None:
+def test_a_wrong_variable_is_said_in_one_line_and_the_rest_works(
+    launch: Launcher, receiver: Receiver, what: str
+) -> None:
     environment, told, lost = WRONG[what]
     run = launch(PROGRAM, env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, **environment})
     assert run.code == 0
@@ -56,7 +70,11 @@ def test_a_wrong_variable_is_said_in_one_line_and_the_rest_works(launch: Launche
 
 
 def test_the_program_sees_the_environment_as_the_user_set_it(launch: Launcher, receiver: Receiver) -> None:
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_TRACES_EXPORTER": "otpl", "SHOW": "OTEL_TRACES_EXPORTER"}
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+        "OTEL_TRACES_EXPORTER": "otpl",
+        "SHOW": "OTEL_TRACES_EXPORTER",
+    }
     assert launch(PROGRAM, env=env).stdout == "otpl\n"
 
 

@@ -141,7 +141,7 @@ def start_process(sampler: Sampler = DEFAULT_ON, settings: Settings | None = Non
     tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
     meter_provider = MeterProvider([reader], RESOURCE, shutdown_on_exit=False)
-    events = InMemoryLogRecordExporter()
+    events = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK's own
     logger_provider = LoggerProvider(RESOURCE, shutdown_on_exit=False)
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(events))
     telemetry = Telemetry(

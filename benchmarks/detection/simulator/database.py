@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.detection.simulator.facts import Observer
@@ -47,8 +48,8 @@ class Database:
         self.io_factor = 1.0
         self.refuses: Failure | None = None
         """What it answers to everybody while it fails over or takes no more connections."""
-        self.forced_rows: dict[str, tuple[float, tuple[str, ...]]] = {}
-        """By table: this share of the writes goes to these rows. A share of tables is hot in any system."""
+        self.rewrite: Callable[[tuple[Statement, ...]], tuple[Statement, ...]] | None = None
+        """What programs do instead of their statements, for the time being."""
         self._changed: dict[Key, float] = {}
         self._simulation = simulation
         self._network = network
@@ -71,6 +72,8 @@ class Database:
 
     def _run(self, client: Node, statements: tuple[Statement, ...], parent: Span | None) -> Body[Failure | None]:
         transaction = Transaction(client.name, self._simulation.now)
+        if self.rewrite is not None:
+            statements = self.rewrite(statements)
         self._active += 1
         try:
             failure: Failure | None = None
@@ -135,9 +138,6 @@ class Database:
             return ("", "the database")
         if statement.row is not None:
             return (statement.table, statement.row)
-        share, rows = self.forced_rows.get(statement.table, (0.0, ()))
-        if rows and self._rng.random() < share:
-            return (statement.table, self._rng.choice(rows))
         return (statement.table, str(self._rng.randrange(statement.rows)))
 
     def hold(self, keys: tuple[Key, ...], seconds: float) -> Body[None]:

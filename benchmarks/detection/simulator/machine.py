@@ -30,6 +30,8 @@ class Machine:
         self.running = 0
         self.other_cores = rng.uniform(0.02, 0.15) * capacity.cores
         """What others on the same machine use."""
+        self.extra_cores = 0.0
+        """What uses CPUs besides, for the time being."""
         self.throttle = 1.0
         self.speed = 1.0
         self.resident = rng.uniform(0.12, 0.3) * capacity.memory
@@ -57,7 +59,7 @@ class Machine:
 
     def stretch(self) -> float:
         """How much longer work takes than alone on a whole core."""
-        wanted = self.running + self.other_cores
+        wanted = self.running + self.other_cores + self.extra_cores
         return max(1.0, wanted / self.capacity.cores) * self.throttle / self.speed
 
     def burn(self, seconds: float) -> Body[None]:
@@ -71,7 +73,7 @@ class Machine:
 
     def loop_delay_s(self) -> float:
         """How late an event loop here runs what is due."""
-        crowd = max(0.0, (self.running + self.other_cores) / self.capacity.cores - 0.7)
+        crowd = max(0.0, (self.running + self.other_cores + self.extra_cores) / self.capacity.cores - 0.7)
         return self._rng.expovariate(1.0) * (0.002 + 0.03 * crowd) * self.throttle
 
     # -- memory -----------------------------------------------------------------------------------------

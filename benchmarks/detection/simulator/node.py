@@ -32,6 +32,9 @@ class Node(Owner):
         self.host = name
         self.zone = zone
         self.alive = True
+        self.generation = 0
+        """How often it has been started anew."""
+        self.started_at = simulation.now
         self.end = End.EXIT
         self.died_at: float | None = None
         self.machine = Machine(simulation, rng, capacity, self)
@@ -57,6 +60,8 @@ class Node(Owner):
     def restart(self) -> None:
         """A new process of the same name: what it had leaked is gone."""
         self.alive = True
+        self.generation += 1
+        self.started_at = self.simulation.now
         self.frozen_until = 0.0
         machine = self.machine
         machine.leaked = machine.files_leaked = machine.threads_leaked = machine.garbage = machine.held = 0.0

@@ -228,9 +228,15 @@ class Orchestrator(Node):
         worker = record.worker
         began = self.simulation.now
         task.span = self.parts.observer.span(self, None)
-        failure = yield from self.parts.network.request(
-            self, worker, "assign", self.conduct.assign_timeout_s, lambda: worker.accept(task)
-        )
+        answered = False
+        try:
+            failure = yield from self.parts.network.request(
+                self, worker, "assign", self.conduct.assign_timeout_s, lambda: worker.accept(task)
+            )
+            answered = True
+        finally:
+            if not answered and record.tasks.pop(task.id, None) is not None:
+                self.pending.append(task)  # it has died itself: its next life begins with what it did not finish
         self.parts.observer.assigned(self, worker, task, task.span, began, failure)
         if failure is None or record.tasks.get(task.id) is not task:
             return

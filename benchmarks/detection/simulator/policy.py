@@ -22,11 +22,11 @@ class Record:
     unused: bool = False
     """Not given anything any more, for no good reason."""
     believed_idle: bool = False
-    """What the orchestrator believes of its load is stuck at nothing."""
+    """What the orchestrator believes of its load is stuck at less than nothing."""
 
     @property
     def load(self) -> float:
-        return 0.0 if self.believed_idle else len(self.tasks) / self.weight
+        return -1.0 if self.believed_idle else len(self.tasks) / self.weight
 
 
 class Policy(Protocol):

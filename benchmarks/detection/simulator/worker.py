@@ -146,14 +146,16 @@ class Worker(Node):
     def _run(self, task: Task, parent: Span | None) -> Body[None]:
         machine, kind = self.machine, task.kind
         arrived = self.simulation.now
-        held = kind.memory + self.footprint
         self.here += 1
-        machine.held += held
+        machine.held += self.footprint
+        held = self.footprint
         try:
-            if machine.memory > machine.capacity.memory:
-                self.simulation.after(0.0, self.parts.out_of_memory, self)
             yield from self.slots.take(_FOR_EVER)
             try:
+                machine.held += kind.memory
+                held += kind.memory
+                if machine.memory > machine.capacity.memory:
+                    self.simulation.after(0.0, self.parts.out_of_memory, self)
                 began = self.simulation.now
                 span = self.parts.observer.span(self, parent)
                 failure = yield from self._work(task, span)

@@ -25,6 +25,8 @@ PRECEDENCE = (
 """Who explains whom: a cause stands before what follows from it."""
 
 _CLOSE_AFTER_S = 5.0
+_MORE_AFTER_S = 1.0
+_FEWER_AFTER_S = 10.0
 _EXPLAINED = 0.2
 _RANK = {pattern: rank for rank, pattern in enumerate(PRECEDENCE)}
 Key = tuple[Pattern, str]
@@ -72,7 +74,7 @@ class Arbiter:
             if finding.sure or case.seen > 1:
                 case.verdict = _verdict(finding, now)
                 yield case.verdict
-        elif finding.sources != case.verdict.sources:
+        elif _is_news(case.verdict, finding, now):
             case.verdict = replace(_verdict(finding, now), state=VerdictState.UPDATED, opened_at=case.verdict.opened_at)
             yield case.verdict
 
@@ -140,6 +142,14 @@ def _accounts_for(cause: Finding, finding: Finding) -> bool:
     if cause.pattern is finding.pattern or cause.confidence < OPEN_AT or cause.confidence <= _EXPLAINED:
         return False
     return cause.explains is None or (bool(finding.sources) and cause.explains.issuperset(finding.sources))
+
+
+def _is_news(verdict: Verdict, finding: Finding, now: float) -> bool:
+    """A further source is news after a second; one less only once in a while, for it may well be back."""
+    if finding.sources == verdict.sources:
+        return False
+    more = not set(finding.sources) <= set(verdict.sources)
+    return now - verdict.at >= (_MORE_AFTER_S if more else _FEWER_AFTER_S)
 
 
 def _verdict(finding: Finding, now: float) -> Verdict:

@@ -1,0 +1,1 @@
+"""How well `otel-monitor replay` recognises what really happened."""

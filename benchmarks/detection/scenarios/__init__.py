@@ -1,0 +1,1 @@
+"""What happens to the simulated systems: failures, harmless events, and what is true of each recording."""

@@ -1,0 +1,155 @@
+"""A scenario: the telemetry of a system in which something happens, and the truth about it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from benchmarks.detection.otlp.instrumentation import Instrumentation
+from benchmarks.detection.otlp.measuring import Measurements
+from benchmarks.detection.scenarios.background import Background, Setting
+from benchmarks.detection.scenarios.labels import Fault, Label, Tolerance
+from benchmarks.detection.scenarios.mechanism import Episode, Mechanism, Stage
+from benchmarks.detection.scenarios.plan import Happening, Plan, plan
+from benchmarks.detection.simulator.kernel import Body
+from benchmarks.detection.simulator.node import Node
+from benchmarks.detection.simulator.world import World
+
+_AFTERMATH_S = 180.0
+"""So long after its end the consequences of a failure are tolerated."""
+
+
+class Scenario:
+    """Everything follows from the seed, which also names the split."""
+
+    def __init__(self, seed: int, planned: Plan | None = None) -> None:
+        self.plan = planned if planned is not None else plan(seed)
+        self.seed = seed
+        self.instrumentation = Instrumentation(self.plan.profile, self._random("telemetry"))
+        self.world = World(self.plan.shape, self._random("world"), self.plan.start, self.instrumentation)
+        self.episodes: list[Episode] = []
+        self._measurements = Measurements(self.world, self.instrumentation, self._random("metrics"))
+        self._tolerances: list[Tolerance] = []
+        self._running = 0
+        self._ended_at = self.plan.start
+        self._prepare()
+
+    @property
+    def name(self) -> str:
+        return f"{self.plan.split}-{self.seed}"
+
+    def _random(self, what: str) -> random.Random:
+        return random.Random(f"otel-monitor {self.seed} {what}")
+
+    def _prepare(self) -> None:
+        if self.plan.profile.skews:
+            self._skew()
+        for number, happening in enumerate(self.plan.faults):
+            mechanism = happening.what
+            if isinstance(mechanism, Mechanism):
+                rng = self._random(f"fault {number}")
+                mechanism.prepare(self.world, rng)
+                episode = Episode(mechanism.pattern, mechanism.name, mechanism.tolerated)
+                self.episodes.append(episode)
+                self._begin(happening, self._fault(mechanism, Stage(self.world, self.instrumentation, episode, rng)))
+        for number, happening in enumerate(self.plan.backgrounds):
+            if isinstance(happening.what, Background):
+                setting = Setting(self.world, self.instrumentation, self._random(f"background {number}"))
+                self._begin(happening, self._event(happening.what, setting))
+
+    def _begin(self, happening: Happening, body: Body[None]) -> None:
+        self._running += 1
+        self.world.simulation.after(happening.after_s, self.world.simulation.spawn, body)
+
+    def _fault(self, mechanism: Mechanism, stage: Stage) -> Body[None]:
+        stage.episode.onset = stage.now
+        yield from mechanism.run(stage)
+        if stage.episode.end is None:
+            stage.finish()
+        self._done()
+
+    def _event(self, event: Background, setting: Setting) -> Body[None]:
+        began = setting.now
+        yield from event.run(setting)
+        if event.tolerated:
+            self._tolerances.append(Tolerance(began, setting.now + _AFTERMATH_S, event.tolerated, event.name))
+        self._done()
+
+    def _done(self) -> None:
+        self._running -= 1
+        self._ended_at = self.world.simulation.now
+
+    def _skew(self) -> None:
+        """The clocks of some machines are wrong from the beginning, mostly by little."""
+        rng = self._random("clocks")
+        for node in self.world.nodes():
+            if rng.random() < 0.4:
+                node.clock_offset_s = rng.choice((-1.0, 1.0)) * 10 ** rng.uniform(-2.0, 1.2)
+
+    # -- the recording ----------------------------------------------------------------------------------
+
+    def lines(self) -> Iterator[str]:
+        """The recording, line by line, as it comes about. The label is complete when it has ended."""
+        simulation, instrumentation = self.world.simulation, self.instrumentation
+        planned = self.plan
+        second = 0
+        while True:
+            second += 1
+            now = planned.start + second
+            simulation.run(now)
+            yield from instrumentation.export(now, self._measurements.export)
+            past = second >= planned.length_s and not self._running and now >= self._ended_at + planned.tail_s
+            if past or second >= planned.longest_s + planned.tail_s:
+                return
+
+    def nodes(self) -> list[Node]:
+        return [*self.world.nodes(), *self.world.retired, self.world.database.node]
+
+    def label(self) -> Label:
+        """The truth about what has been recorded so far."""
+        now = self.world.simulation.now
+        faults = tuple(_fault(episode, now) for episode in self.episodes if episode.onset > 0.0)
+        tolerances = list(self._tolerances)
+        for fault in faults:
+            secondary = fault.secondary | (frozenset() if fault.visible else {fault.pattern})
+            if secondary:
+                until = fault.end + _AFTERMATH_S
+                tolerances.append(Tolerance(fault.onset - 60.0, until, secondary, f"with {fault.mechanism}"))
+        return Label(self.name, self.plan.start, now, faults, tuple(tolerances), self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        shape, profile = self.plan.shape, self.plan.profile
+        return {
+            "split": str(self.plan.split),
+            "seed": self.seed,
+            "load": shape.load,
+            "workers": shape.workers,
+            "heartbeat_s": shape.heartbeat_s,
+            "routing": str(shape.routing),
+            "database": shape.database,
+            "orchestrators": shape.orchestrators,
+            "telemetry": profile.name,
+            "sampling": profile.sampling,
+            "late_up_to_s": profile.late_up_to_s,
+            "loss": profile.loss,
+            "skews": profile.skews,
+            "held_out": any(mechanism.held_out for mechanism in self.plan.mechanisms),
+            "overlapping": len(self.plan.faults) > 1,
+            "backgrounds": [item.what.name for item in self.plan.backgrounds],
+            **{name: self.instrumentation.counts[name] for name in ("spans", "points", "logs")},
+        }
+
+
+def _fault(episode: Episode, now: float) -> Fault:
+    return Fault(
+        episode.pattern,
+        episode.mechanism,
+        episode.onset,
+        episode.end if episode.end is not None else now,
+        tuple(episode.sources),
+        tuple(tuple(sources) for sources in episode.accepted),
+        episode.tolerated,
+        episode.root,
+        episode.limit_at,
+        episode.visible,
+    )

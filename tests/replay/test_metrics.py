@@ -1,0 +1,330 @@
+"""Metrics are read by kind, temporality, monotonicity and unit: the same, live and recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.resources import Resource
+
+from otel_monitor_processors.observation import Heartbeat, Level, MetricPoint
+from otel_monitor_processors.otel.metric import metrics_of
+from otel_monitor_processors.otel.metric_mapping import DataPoint, Metric, MetricKind, MetricMapping
+from tests.replay.recordings import (
+    START_S,
+    Json,
+    beat,
+    gauge,
+    histogram,
+    logs_line,
+    metrics_line,
+    observed,
+    play,
+    point,
+    total,
+)
+
+
+def points(folder: Path, *exports: list[Json]) -> list[tuple[float, str, float]]:
+    """Time since the start, name and value of every point that exports of one source become."""
+    lines = [metrics_line("w1", *export) for export in exports]
+    seen = observed(folder, *lines)
+    return [(item.at - START_S, item.name, item.value) for item in seen if isinstance(item, MetricPoint)]
+
+
+def levels(folder: Path, *exports: list[Json]) -> dict[str, tuple[float, float]]:
+    """The last level of every resource."""
+    seen = observed(folder, *[metrics_line("w1", *export) for export in exports])
+    return {item.resource: (round(item.value, 6), item.limit) for item in seen if isinstance(item, Level)}
+
+
+def test_a_cumulative_sum_is_read_as_its_increases(tmp_path: Path) -> None:
+    values = (100.0, 130.0, 130.0, 170.0)
+    exports = [[total(START_S + i, "jobs.done", value, START_S - 9.0)] for i, value in enumerate(values)]
+    assert points(tmp_path, *exports) == [(1.0, "jobs.done", 30.0), (2.0, "jobs.done", 0.0), (3.0, "jobs.done", 40.0)]
+
+
+def test_a_sum_that_falls_has_started_anew(tmp_path: Path) -> None:
+    exports = [[total(START_S + i, "jobs.done", value)] for i, value in enumerate((100.0, 7.0))]
+    assert points(tmp_path, *exports) == [(1.0, "jobs.done", 7.0)]
+
+
+def test_a_sum_whose_start_is_past_its_last_point_has_started_anew(tmp_path: Path) -> None:
+    exports = [[total(START_S, "jobs.done", 5.0, START_S - 9.0)], [total(START_S + 10, "jobs.done", 8.0, START_S + 5)]]
+    assert points(tmp_path, *exports) == [(10.0, "jobs.done", 8.0)]
+
+
+def test_a_series_that_began_within_the_recording_is_known_from_its_beginning(tmp_path: Path) -> None:
+    exports = [
+        [gauge(START_S, "other", 1.0), total(START_S, "old", 1.0)],
+        [total(START_S + 9, "new", 4.0, START_S + 5)],
+    ]
+    assert (9.0, "new", 4.0) in points(tmp_path, *exports)
+
+
+def test_the_order_of_arrival_does_not_change_an_increase(tmp_path: Path) -> None:
+    exports = [[total(START_S + i, "jobs.done", float(i * i))] for i in range(5)]
+    shuffled = [exports[i] for i in (2, 0, 1, 4, 3)]
+    assert points(tmp_path, *shuffled) == points(tmp_path, *exports)
+
+
+def test_delta_sums_and_sums_that_can_fall_are_read_as_they_are(tmp_path: Path) -> None:
+    delta = [[total(START_S + i, "jobs.done", 5.0, START_S + i - 1, cumulative=False)] for i in range(2)]
+    assert points(tmp_path, *delta) == [(0.0, "jobs.done", 5.0), (1.0, "jobs.done", 5.0)]
+    falling = total(START_S, "jobs.running", 5.0)
+    falling["sum"]["isMonotonic"] = False
+    assert points(tmp_path, [falling]) == [(0.0, "jobs.running", 5.0)]
+
+
+def test_a_histogram_is_read_as_the_mean_and_the_number_of_what_was_added(tmp_path: Path) -> None:
+    exports = [[histogram(START_S, "d", 10, 20.0)], [histogram(START_S + 1, "d", 14, 22.0)]]
+    assert points(tmp_path, *exports) == [(1.0, "d.count", 4.0), (1.0, "d", 0.5)]
+
+
+def test_a_histogram_without_a_sum_still_counts(tmp_path: Path) -> None:
+    exports = [[histogram(START_S + i, "d", 10 + i, 0.0)] for i in range(2)]
+    for (export,) in exports:
+        del export["histogram"]["dataPoints"][0]["sum"]
+    assert points(tmp_path, *exports) == [(1.0, "d.count", 1.0)]
+
+
+def test_a_summary_is_read_like_a_histogram_beside_its_quantiles(tmp_path: Path) -> None:
+    def summary(at_s: float, count: int) -> Json:
+        made = point(at_s, 0.0) | {"count": str(count), "sum": 2.0 * count}
+        made["quantileValues"] = [{"quantile": 0.99, "value": 3.0}]
+        return {"name": "s", "unit": "s", "summary": {"dataPoints": [made]}}
+
+    seen = points(tmp_path, [summary(START_S, 1)], [summary(START_S + 1, 3)])
+    assert seen == [(0.0, "s.quantile", 3.0), (1.0, "s.count", 2.0), (1.0, "s", 2.0), (1.0, "s.quantile", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "level"),
+    [
+        (gauge(START_S, "pool.utilization", 0.5), ("pool", (0.5, 1.0))),
+        (gauge(START_S, "k8s.pod.memory_limit_utilization", 0.7), ("memory", (0.7, 1.0))),
+        (gauge(START_S, "process.cpu.utilization", 0.2), ("cpu", (0.2, 1.0))),
+        (gauge(START_S, "tank.used_percent", 40.0, "%"), ("tank", (40.0, 100.0))),
+        (gauge(START_S, "disk.usage", 40.0, "%"), None),
+        (gauge(START_S, "tank.usage", 40.0, "%"), ("tank", (40.0, 100.0))),
+        (gauge(START_S, "container.cpu.utilization", 73.0), ("cpu", (73.0, 100.0))),
+        (gauge(START_S, "k8s.container.cpu_request_utilization", 3.0), None),
+        (gauge(START_S, "system.filesystem.utilization", 0.9, mountpoint="/", state="used"), ("disk", (0.9, 1.0))),
+        (gauge(START_S, "system.disk.utilization", 0.99), None),
+        (gauge(START_S, "jvm.cpu.recent_utilization", 0.4), ("cpu", (0.4, 1.0))),
+        (gauge(START_S, "heap.utilization", 0.9, pool="old"), ("heap,pool=old", (0.9, 1.0))),
+    ],
+)
+def test_shares_are_levels(metric: Json, level: tuple[str, tuple[float, float]] | None, tmp_path: Path) -> None:
+    assert levels(tmp_path, [metric]) == (dict([level]) if level else {})
+
+
+def test_only_busy_cpu_time_counts_and_cores_are_averaged(tmp_path: Path) -> None:
+    def cpu(core: str, **modes: float) -> list[Json]:
+        return [point(START_S, value, cpu=core, state=mode) for mode, value in modes.items()]
+
+    cores = [*cpu("cpu0", user=0.6, system=0.3, idle=0.1), *cpu("cpu1", user=0.1, idle=0.7, wait=0.2)]
+    metric = {"name": "system.cpu.utilization", "unit": "1", "gauge": {"dataPoints": cores}}
+    assert levels(tmp_path, [metric]) == {"cpu": (0.5, 1.0)}
+
+
+def test_where_only_idle_time_is_told_the_rest_is_busy(tmp_path: Path) -> None:
+    assert levels(tmp_path, [gauge(START_S, "system.cpu.utilization", 0.25, cpu__mode="idle")]) == {"cpu": (0.75, 1.0)}
+
+
+def test_cached_memory_is_not_used_memory(tmp_path: Path) -> None:
+    states = [point(START_S, value, state=state) for state, value in (("used", 0.4), ("cached", 0.5), ("free", 0.1))]
+    metric = {"name": "system.memory.utilization", "unit": "1", "gauge": {"dataPoints": states}}
+    assert levels(tmp_path, [metric]) == {"memory": (0.4, 1.0)}
+
+
+def test_the_fullest_disk_counts(tmp_path: Path) -> None:
+    disks = [point(START_S, value, mountpoint=mount) for mount, value in (("/", 0.4), ("/data", 0.95), ("/boot", 0.1))]
+    metric = {"name": "system.filesystem.utilization", "unit": "1", "gauge": {"dataPoints": disks}}
+    assert levels(tmp_path, [metric]) == {"disk": (0.95, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("used", "limit"),
+    [("usage", "limit"), ("count", "max"), ("size", "capacity"), ("used", "limit"), ("total", "limit")],
+)
+def test_a_usage_beside_its_limit_is_a_level(used: str, limit: str, tmp_path: Path) -> None:
+    pair = [gauge(START_S, f"queue.{used}", 9.0, "{item}"), gauge(START_S, f"queue.{limit}", 10.0, "{item}")]
+    assert levels(tmp_path, pair) == {"queue": (9.0, 10.0)}
+
+
+def test_a_limit_may_come_in_an_export_of_its_own(tmp_path: Path) -> None:
+    exports = [[gauge(START_S, "heap.limit", 10.0)], [gauge(START_S + 60, "heap.usage", 4.0)]]
+    assert levels(tmp_path, *exports) == {"heap": (4.0, 10.0)}
+
+
+def test_what_is_available_of_a_capacity_is_not_used(tmp_path: Path) -> None:
+    pair = [gauge(START_S, "k8s.volume.available", 2.0, "By"), gauge(START_S, "k8s.volume.capacity", 10.0, "By")]
+    assert levels(tmp_path, pair) == {"k8s.volume": (8.0, 10.0)}
+
+
+def test_idle_connections_of_a_pool_are_not_used_ones(tmp_path: Path) -> None:
+    pool = {"db__client__connection__pool__name": "main"}
+    counts = [
+        point(START_S, value, **pool, db__client__connection__state=state)
+        for state, value in (("used", 3.0), ("idle", 7.0))
+    ]
+    pair = [
+        {"name": "db.client.connection.count", "unit": "{connection}", "gauge": {"dataPoints": counts}},
+        gauge(START_S, "db.client.connection.max", 10.0, "{connection}", **pool),
+    ]
+    assert list(levels(tmp_path, pair).values()) == [(3.0, 10.0)]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [total(START_S, "queue.count", 9.0), gauge(START_S, "queue.max", 10.0)],
+        [gauge(START_S, "queue.count", 9.0, "By"), gauge(START_S, "queue.max", 10.0, "{item}")],
+        [gauge(START_S, "memory.usage", 9.0), gauge(START_S, "memory.limit", 9223372036854771712.0)],
+        [gauge(START_S, "memory.usage", 9.0), gauge(START_S, "memory.limit", 0.0)],
+    ],
+    ids=["a counter is no level", "the units differ", "unlimited", "no limit"],
+)
+def test_what_only_looks_like_a_usage_and_its_limit_is_none(pair: list[Json], tmp_path: Path) -> None:
+    assert levels(tmp_path, pair) == {}
+
+
+def test_a_metric_that_changes_its_type_is_counted_named_and_read_again_from_there(tmp_path: Path) -> None:
+    exports = [
+        gauge(START_S, "m", 1.0),
+        total(START_S + 1, "m", 500.0),
+        total(START_S + 2, "m", 503.0),
+        total(START_S + 3, "m", 504.0),
+    ]
+    played = play(tmp_path, [metrics_line("w1", metric) for metric in exports])
+    assert played.summary["malformed"] == 1
+    assert played.summary["metrics"] == 3
+    assert played.said == ["0.jsonl:2: metric that changes its type; counted as malformed, the rest is read"]
+    assert points(tmp_path, *[[metric] for metric in exports]) == [(0.0, "m", 1.0), (3.0, "m", 1.0)]
+
+
+def test_a_point_that_says_that_it_has_no_value_is_passed_over(tmp_path: Path) -> None:
+    metric = gauge(START_S, "m", 1.0)
+    metric["gauge"]["dataPoints"][0] |= {"flags": 1, "asDouble": "NaN"}
+    assert play(tmp_path, [metrics_line("w1", metric)]).summary["malformed"] == 0
+
+
+# -- heartbeats -----------------------------------------------------------------------------------------
+
+
+def beats(folder: Path, *lines: str) -> list[float]:
+    return [item.at - START_S for item in observed(folder, *lines) if isinstance(item, Heartbeat)]
+
+
+def age(second: float, age_s: float) -> str:
+    return metrics_line(
+        "boss", gauge(START_S + second, "orchestrator.heartbeat.age", age_s, "s", orchestrator__worker__id="w1")
+    )
+
+
+def test_heartbeats_that_only_metrics_tell_of_are_seen_at_every_export(tmp_path: Path) -> None:
+    assert beats(tmp_path, *[age(10.0 * i, 0.4) for i in range(5)]) == [0.0, 10.0, 20.0, 30.0, 40.0]
+
+
+def test_an_age_that_grows_tells_of_no_heartbeat(tmp_path: Path) -> None:
+    assert beats(tmp_path, age(0.0, 0.4), age(10.0, 10.4), age(20.0, 20.4)) == [0.0]
+
+
+def test_intervals_that_were_measured_are_heartbeats_too(tmp_path: Path) -> None:
+    def export(i: int, count: int) -> str:
+        metric = histogram(
+            START_S + i, "orchestrator.heartbeat.interval", count, 1.0 * count, orchestrator__worker__id="w1"
+        )
+        return metrics_line("boss", metric)
+
+    assert beats(tmp_path, *[export(10 * i, count) for i, count in enumerate((5, 15, 25, 25, 25))]) == [10.0, 20.0]
+
+
+def test_metrics_add_nothing_to_heartbeats_that_are_recorded_one_by_one(tmp_path: Path) -> None:
+    lines = []
+    for second in range(40):
+        lines.append(logs_line("boss", beat(START_S + second, "w1")))
+        if second % 10 == 5:
+            lines.append(age(second + 0.5, 0.5))
+    assert beats(tmp_path, *lines) == [float(second) for second in range(40)]
+
+
+def test_a_few_recorded_heartbeats_among_many_that_only_metrics_tell_of_are_no_rhythm(tmp_path: Path) -> None:
+    lines = []
+    for export in range(6):
+        at = 10.0 * export
+        metric = histogram(
+            START_S + at, "orchestrator.heartbeat.interval", 10, 10.0, cumulative=False, orchestrator__worker__id="w1"
+        )
+        lines += [metrics_line("boss", metric), logs_line("boss", beat(START_S + at + 3.0, "w1"))]
+    assert beats(tmp_path, *lines) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+
+
+# -- live and recorded ------------------------------------------------------------------------------------
+
+
+def record_some(meter: Meter) -> None:
+    meter.create_counter("jobs.done", unit="{job}").add(3, {"kind": "order"})
+    meter.create_up_down_counter("pool.count").add(9)
+    meter.create_up_down_counter("pool.max").add(10)
+    meter.create_histogram("took", unit="s").record(0.5)
+    meter.create_observable_gauge("system.memory.utilization", [_memory], unit="1")
+
+
+def _memory(_options: CallbackOptions) -> Iterator[Observation]:
+    yield Observation(0.7, {"state": "used"})
+    yield Observation(0.3, {"state": "free"})
+
+
+def test_a_live_point_and_the_same_point_recorded_say_the_same(tmp_path: Path) -> None:
+    reader = InMemoryMetricReader()
+    resource = Resource({"service.name": "shop", "service.instance.id": "w1"})
+    provider = MeterProvider([reader], resource, shutdown_on_exit=False)
+    record_some(provider.get_meter("app"))
+    collections = [_collected(reader), _collected(reader)]
+    provider.shutdown()
+
+    mapping = MetricMapping(lambda _metric: pytest.fail("no metric has changed its type"))
+    live = []
+    for data in collections:
+        for resource_metrics in data.resource_metrics:
+            live += mapping.observations("w1", "shop", metrics_of(resource_metrics, START_S), START_S)
+            for metric in resource_metrics.scope_metrics[0].metrics:
+                for live_point in metric.data.data_points:
+                    assert live_point.time_unix_nano
+    recorded = observed(tmp_path, *[json.dumps(MessageToDict(encode_metrics(data))) + "\n" for data in collections])
+    assert {_said(item) for item in recorded} >= {_said(item) for item in live}
+    assert ("Level", "memory", 0.7) in {_said(item) for item in live}
+    assert ("Level", "pool", 9.0) in {_said(item) for item in live}
+
+
+def _collected(reader: InMemoryMetricReader) -> MetricsData:
+    data = reader.get_metrics_data()
+    assert data is not None
+    return data
+
+
+def _said(item: Any) -> tuple[str, str, float]:
+    return type(item).__name__, getattr(item, "resource", None) or item.name, item.value
+
+
+# -- bounds -----------------------------------------------------------------------------------------------
+
+
+def test_series_without_end_are_bounded_and_counted() -> None:
+    mapping = MetricMapping(lambda _metric: pytest.fail("no metric has changed its type"))
+    for number in range(60_000):
+        data = DataPoint((("user", str(number)),), START_S + number, START_S, 1.0)
+        list(
+            mapping.observations("w1", "shop", [Metric("m", "", MetricKind.SUM, True, True, [data])], START_S + number)
+        )
+    assert mapping.dropped == 10_000
