@@ -81,9 +81,9 @@ class Settings:
     resource_usage_warning: float = _setting(PERCENT, 85.0, "Use of CPU, memory or disk that raises a warning.", "%")
     resource_usage_critical: float = _setting(PERCENT, 95.0, "The same, critical.", "%")
     heartbeat_age_warning: float = _setting(
-        NUMBER, 30.0, "Time since a worker's last heartbeat that raises a warning.", "s"
+        NUMBER, 120.0, "Time since a worker's last heartbeat that raises a warning.", "s"
     )
-    heartbeat_age_critical: float = _setting(NUMBER, 60.0, "The same, critical.", "s")
+    heartbeat_age_critical: float = _setting(NUMBER, 300.0, "The same, critical.", "s")
     default_duration: float = _setting(
         NUMBER, 300.0, "How long a default threshold must be exceeded before its alert fires.", "s"
     )

@@ -94,7 +94,7 @@ def test_resource_usage_is_held_against_its_limit() -> None:
 
 
 def test_a_silent_worker_has_a_heartbeat_age() -> None:
-    engine = Engine(default_rules(Thresholds()), [])
+    engine = Engine(default_rules(Thresholds(heartbeat_age_s=(30.0, 60.0))), [])
     for second in range(20):
         engine.observe([Heartbeat(START + second, worker, "o") for worker in ("a", "b") if worker == "b" or second < 5])
     transitions = engine.observe([Heartbeat(START + second, "b", "o") for second in range(20, 70)])

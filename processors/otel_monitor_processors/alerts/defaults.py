@@ -19,7 +19,7 @@ class Thresholds:
     response_time_ms: tuple[float, float] = (5000.0, 10000.0)
     error_rate: tuple[float, float] = (0.1, 0.25)
     resource_usage_percent: tuple[float, float] = (85.0, 95.0)
-    heartbeat_age_s: tuple[float, float] = (30.0, 60.0)
+    heartbeat_age_s: tuple[float, float] = (120.0, 300.0)
     duration_s: float = 300.0
 
 
