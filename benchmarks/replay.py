@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from otel_monitor.detection import build_engine
+from otel_monitor.replay.ledger import Ledger
 from otel_monitor.replay.lines import LineFile
 from otel_monitor.replay.replay import replay
-from otel_monitor.replay.tally import Tally
 from otel_monitor.settings import Settings
 from otel_monitor_processors.engine import Engine
 
@@ -69,6 +69,7 @@ class Fleet:
         spans: dict[str, list[str]] = {}
         for _ in range(self.tasks_per_s):
             worker, trace = self.chance.choice(self.workers), self.chance.getrandbits(128)
+            parent = trace % 2**60
             end_ns = START_NS + second * SECOND_NS + self.chance.randrange(SECOND_NS)
             assign = attributes(
                 orchestrator__operation__name="assign",
@@ -96,11 +97,9 @@ class Fleet:
                     server__port=5432,
                 )
                 seconds = self.chance.expovariate(200.0)
-                own.append(
-                    self.span(f"{statement} orders", 3, end_ns + 40_000_000, seconds, trace, trace % 2**60, query)
-                )
+                own.append(self.span(f"{statement} orders", 3, end_ns + 40_000_000, seconds, trace, parent, query))
             seconds = 0.05 + self.chance.expovariate(50.0)
-            own.append(self.span("process order", 5, end_ns + 50_000_000, seconds, trace, trace % 2**60, process))
+            own.append(self.span("process order", 5, end_ns + 50_000_000, seconds, trace, parent, process))
         for name, written in spans.items():
             scope = '"scopeSpans":[{"scope":{"name":"shop"},"spans":[' + ",".join(written) + "]}]}"
             yield f'{{"resourceSpans":[{self.resource(name)},{scope}]}}\n'
@@ -109,19 +108,23 @@ class Fleet:
             yield self.metrics(second)
 
     def heartbeats(self, second: int) -> str:
+        at_ns = START_NS + second * SECOND_NS
         records = ",".join(
-            f'{{"timeUnixNano":"{START_NS + second * SECOND_NS + self.chance.randrange(50_000_000)}","severityNumber":9,'
+            f'{{"timeUnixNano":"{at_ns + self.chance.randrange(50_000_000)}","severityNumber":9,'
             f'"eventName":"orchestrator.worker.heartbeat","attributes":{attributes(orchestrator__worker__id=worker)}}}'
             for worker in self.workers
         )
         return f'{{"resourceLogs":[{self.resource("orchestrator")},"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}\n'
+
+    def share(self) -> float:
+        return 0.2 + 0.2 * self.chance.random()
 
     def metrics(self, second: int) -> str:
         at = f'"timeUnixNano":"{START_NS + second * SECOND_NS}"'
         groups = []
         for worker in self.workers:
             shares = ",".join(
-                f'{{"name":"{name}","unit":"1","gauge":{{"dataPoints":[{{{at},"asDouble":{self.chance.uniform(0.2, 0.4)}}}]}}}}'
+                f'{{"name":"{name}","unit":"1","gauge":{{"dataPoints":[{{{at},"asDouble":{self.share()}}}]}}}}'
                 for name in ("process.cpu.utilization", "system.memory.utilization", "system.filesystem.utilization")
             )
             groups.append(f'{self.resource(worker)},"scopeMetrics":[{{"metrics":[{shares}]}}]}}')
@@ -153,7 +156,7 @@ def decode(path: Path) -> None:
 
 def play(path: Path, engine: Engine) -> None:
     complaints: list[str] = []
-    *_, summary = replay([LineFile(str(path))], engine, Tally(complaints.append))
+    *_, summary = replay([LineFile(str(path))], engine, Ledger(complaints.append))
     if complaints or summary["malformed"] or summary["late"]:
         raise SystemExit(f"the recording is not what it should be: {complaints} {summary}")
 

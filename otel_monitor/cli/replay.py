@@ -37,8 +37,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from otel_monitor.detection import build_engine
     from otel_monitor.errors import ConfigurationError
+    from otel_monitor.replay.ledger import Ledger
     from otel_monitor.replay.replay import replay
-    from otel_monitor.replay.tally import Tally
     from otel_monitor.settings import CONFIG_VARIABLE, Settings
 
     environ = dict(os.environ)
@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
     files = _opened(arguments.files)
     if not files:
         return 1
-    for found in replay(files, build_engine(settings), Tally(_say), arguments.confidence_every):
+    for found in replay(files, build_engine(settings), Ledger(_say), arguments.confidence_every):
         print(json.dumps(found), flush=True)
     return 0
 

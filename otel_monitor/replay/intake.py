@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import attrgetter
 
+from otel_monitor.replay.ledger import Ledger, Origin, Signal
 from otel_monitor.replay.metrics import Export
 from otel_monitor.replay.otlp import Record, Said
-from otel_monitor.replay.tally import Origin, Signal, Tally
 from otel_monitor_processors.engine import Engine, Transition
 from otel_monitor_processors.observation import Heartbeat, Observation, TraceRef
 from otel_monitor_processors.otel.metric_mapping import Metric, MetricMapping
@@ -48,9 +48,9 @@ class Intake:
     there to record it: the engine is told so, and no heartbeat is missed.
     """
 
-    def __init__(self, engine: Engine, tally: Tally, confidence_every_s: float | None = None) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, confidence_every_s: float | None = None) -> None:
         self._engine = engine
-        self._tally = tally
+        self._ledger = ledger
         self._every_s = confidence_every_s
         self._next_confidence: float | None = None
         self._mapping = MetricMapping(self._refuse)
@@ -68,13 +68,13 @@ class Intake:
 
     def take(self, records: list[Record]) -> Iterator[Output]:
         """Take in the records of one line; what has changed because of them."""
-        read, held = self._tally.read, self._held
+        read, held = self._ledger.read, self._held
         newest_s = self.newest_s
         for record in records:
             at_s = record.at_s
             read[record.signal] += record.weight
             if at_s < newest_s - ALLOWED_LATENESS_S or at_s < self._released_s:
-                self._tally.late += record.weight
+                self._ledger.late += record.weight
                 continue
             if at_s > newest_s:
                 newest_s = at_s
@@ -126,8 +126,8 @@ class Intake:
 
     def _refuse(self, metric: Metric) -> None:
         if self._export is not None:
-            self._tally.refuse("metric that changes its type", self._export.origin, len(metric.points))
-            self._tally.read[Signal.METRIC] -= len(metric.points)
+            self._ledger.refuse("metric that changes its type", self._export.origin, len(metric.points))
+            self._ledger.read[Signal.METRIC] -= len(metric.points)
 
     def _is_due(self, at_s: float) -> bool:
         return self._every_s is not None and (self._next_confidence is None or at_s > self._next_confidence)

@@ -11,7 +11,7 @@ _MAX_NAMES = 100
 
 
 class Signal(IntEnum):
-    """What a record is. The value is its place in `Tally.read`."""
+    """What a record is. The value is its place in `Ledger.read`."""
 
     SPAN = 0
     METRIC = 1
@@ -28,7 +28,7 @@ class Origin(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-class Tally:
+class Ledger:
     """Counts, and names each kind of trouble once, where it first occurred.
 
     `read` counts spans, metric points and log records that are in order, `late` those of them that came too

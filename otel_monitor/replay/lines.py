@@ -8,15 +8,27 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
-from otel_monitor.replay.tally import Origin, Tally
+from otel_monitor.replay.ledger import Ledger, Origin
 
 STDIN = "-"
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _BUFFER_BYTES = 1024 * 1024
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+class Lines(Protocol):
+    """A source of lines, with the name that messages call it."""
+
+    name: str
+
+    def lines(self, ledger: Ledger) -> Iterator[tuple[Origin, bytes]]:
+        """Every line that is not empty."""
+
+    def close(self) -> None:
+        """Nobody reads on."""
 
 
 class LineFile:
@@ -38,7 +50,7 @@ class LineFile:
         if head.startswith(_GZIP):
             self._stream = cast("BinaryIO", io.BufferedReader(gzip.GzipFile(fileobj=self._raw), _BUFFER_BYTES))
 
-    def lines(self, tally: Tally) -> Iterator[tuple[Origin, bytes]]:
+    def lines(self, ledger: Ledger) -> Iterator[tuple[Origin, bytes]]:
         """Every line that is not empty. What cannot be unpacked ends the file."""
         number = 0
         while True:
@@ -50,10 +62,10 @@ class LineFile:
                 while too_long and line and not line.endswith(b"\n"):
                     line = self._stream.readline(MAX_LINE_BYTES)
             except (EOFError, OSError, zlib.error) as error:
-                tally.refuse("the file breaks off", origin, detail=f" ({error})")
+                ledger.refuse("the file breaks off", origin, detail=f" ({error})")
                 return
             if too_long:
-                tally.refuse(f"line longer than {MAX_LINE_BYTES} bytes", origin)
+                ledger.refuse(f"line longer than {MAX_LINE_BYTES} bytes", origin)
             elif not line:
                 return
             elif not line.isspace():

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from otel_monitor.replay.tally import Origin
+from otel_monitor.replay.ledger import Origin
 from otel_monitor.replay.values import SHAPE, Malformed, Object, labels_of, number, seconds, whole
 from otel_monitor_processors.otel.metric_mapping import DataPoint, Metric, MetricKind
 
@@ -15,13 +15,6 @@ FIELDS = frozenset(
     (
         *("name", "description", "unit", "metadata"),
         *("gauge", "sum", "histogram", "exponentialHistogram", "summary"),
-    )
-)
-POINT_FIELDS = frozenset(
-    (
-        *("attributes", "startTimeUnixNano", "timeUnixNano", "exemplars", "flags", "asDouble", "asInt"),
-        *("count", "sum", "min", "max", "bucketCounts", "explicitBounds"),
-        *("scale", "zeroCount", "zeroThreshold", "positive", "negative", "quantileValues"),
     )
 )
 

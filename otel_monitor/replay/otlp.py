@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from otel_monitor.replay import logs, metrics, spans
+from otel_monitor.replay.ledger import Ledger, Origin, Signal
 from otel_monitor.replay.metrics import Export, Refusal
-from otel_monitor.replay.tally import Origin, Signal, Tally
 from otel_monitor.replay.values import SHAPE, Malformed, Object, attributes_of
 from otel_monitor_processors.observation import Observation
 from otel_monitor_processors.otel.mapping import log_observations, source_of, span_observations
@@ -36,8 +36,8 @@ class Batch(NamedTuple):
 class Decoder:
     """Reads lines. What cannot be used is counted, and the rest read."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._signals: dict[str, tuple[str, str, _Read]] = {
             "resourceSpans": ("scopeSpans", "spans", self._spans),
             "resourceMetrics": ("scopeMetrics", "metrics", self._metrics),
@@ -50,10 +50,10 @@ class Decoder:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError) as error:
-            self._tally.refuse("line that is not JSON", origin, detail=f" ({error})")
+            self._ledger.refuse("line that is not JSON", origin, detail=f" ({error})")
             return Batch(origin, records)
         if type(document) is not dict or (document and not document.keys() & self._signals.keys()):
-            self._tally.refuse("line without resourceSpans, resourceMetrics or resourceLogs", origin)
+            self._ledger.refuse("line without resourceSpans, resourceMetrics or resourceLogs", origin)
             return Batch(origin, records)
         self._note_unknown(document, _LINE_FIELDS, origin)
         for key, names in self._signals.items():
@@ -70,7 +70,7 @@ class Decoder:
                 found = [item for scope in group.get(scopes) or () for item in scope.get(items) or ()]
                 read(found, source, service, origin, records)
         except SHAPE:
-            self._tally.refuse("resource of another shape than OTLP's", origin)
+            self._ledger.refuse("resource of another shape than OTLP's", origin)
 
     def _spans(self, found: Iterable[Object], source: str, service: str, origin: Origin, records: list[Record]) -> None:
         for item in found:
@@ -78,9 +78,9 @@ class Decoder:
                 span = spans.span_of(item, source, service)
                 records.append(Record(span.end_s, Signal.SPAN, 1, tuple(span_observations(span))))
             except Malformed as error:
-                self._tally.refuse(str(error), origin)
+                self._ledger.refuse(str(error), origin)
             except SHAPE:
-                self._tally.refuse("span of another shape than OTLP's", origin)
+                self._ledger.refuse("span of another shape than OTLP's", origin)
             else:
                 self._note_unknown(item, spans.FIELDS, origin)
 
@@ -90,9 +90,9 @@ class Decoder:
                 log = logs.log_of(item, source, service)
                 records.append(Record(log.at_s, Signal.LOG, 1, tuple(log_observations(log))))
             except Malformed as error:
-                self._tally.refuse(str(error), origin)
+                self._ledger.refuse(str(error), origin)
             except SHAPE:
-                self._tally.refuse("log record of another shape than OTLP's", origin)
+                self._ledger.refuse("log record of another shape than OTLP's", origin)
             else:
                 self._note_unknown(item, logs.FIELDS, origin)
 
@@ -104,11 +104,11 @@ class Decoder:
             try:
                 for part in metrics.metric_of(item):
                     if isinstance(part, Refusal):
-                        self._tally.refuse(part.why, origin)
+                        self._ledger.refuse(part.why, origin)
                     else:
                         good.append(part)
             except SHAPE:
-                self._tally.refuse("metric of another shape than OTLP's", origin)
+                self._ledger.refuse("metric of another shape than OTLP's", origin)
             else:
                 self._note_unknown(item, metrics.FIELDS, origin)
         for export in metrics.exports_of(good, source, service, origin):
@@ -117,7 +117,7 @@ class Decoder:
 
     def _note_unknown(self, item: Object, known: frozenset[str], origin: Origin) -> None:
         if not item.keys() <= known:
-            self._tally.unknown(set(item.keys() - known), origin)
+            self._ledger.unknown(set(item.keys() - known), origin)
 
 
 _Read = Callable[[Iterable[Object], str, str, Origin, list[Record]], None]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from otel_monitor.replay.ledger import Ledger
 from otel_monitor.replay.otlp import Batch, Record
-from otel_monitor.replay.tally import Tally
 
 AHEAD_S = 3_600.0
 BEHIND_S = 86_400.0
@@ -28,9 +28,9 @@ class PlausibleTimes:
     `front_s` is the newest time passed on so far.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self.front_s = float("-inf")
-        self._tally = tally
+        self._ledger = ledger
         self._held: list[Batch] = []
         self._confirmed = 0
 
@@ -85,7 +85,7 @@ class PlausibleTimes:
         self._held, self._confirmed = [], 0
 
     def _refuse(self, kind: str, batch: Batch) -> None:
-        self._tally.refuse(kind, batch.origin, sum(record.weight for record in batch.records))
+        self._ledger.refuse(kind, batch.origin, sum(record.weight for record in batch.records))
 
 
 def _median(records: list[Record]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_monitor.replay.intake import Confidence, Output
-from otel_monitor.replay.tally import Signal, Tally
+from otel_monitor.replay.ledger import Ledger, Signal
 from otel_monitor_processors.alerts.alert import AlertTransition
 from otel_monitor_processors.observation import TraceRef
 from otel_monitor_processors.patterns.verdict import Verdict
@@ -22,15 +22,15 @@ def to_json(output: Output) -> dict[str, Any]:
     return _verdict(output.at, output.verdict)
 
 
-def summary(tally: Tally, seconds: float) -> dict[str, Any]:
+def summary(ledger: Ledger, seconds: float) -> dict[str, Any]:
     """The last line: what was read, and how much time it covers."""
     return {
         "type": "summary",
-        "spans": tally.read[Signal.SPAN],
-        "metrics": tally.read[Signal.METRIC],
-        "logs": tally.read[Signal.LOG],
-        "malformed": tally.malformed,
-        "late": tally.late,
+        "spans": ledger.read[Signal.SPAN],
+        "metrics": ledger.read[Signal.METRIC],
+        "logs": ledger.read[Signal.LOG],
+        "malformed": ledger.malformed,
+        "late": ledger.late,
         "seconds": round(seconds, 6),
     }
 

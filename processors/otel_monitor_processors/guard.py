@@ -80,7 +80,7 @@ def guard(name: str, default: Any = None) -> Callable[[Callable[P, R]], Callable
                     site.raise_fault()
                 return function(*args, **kwargs)
             except Exception as error:  # this is the guard
-                if _raised_by_signal_handler(error):
+                if raised_by_signal_handler(error):
                     raise
                 site.failed(error)
                 return default  # type: ignore[no-any-return]  # the caller chose a default of the hook's own type
@@ -110,7 +110,8 @@ def inject_fault(name: str, fault: Exception | None) -> None:
     SITES[name].fault = fault
 
 
-def _raised_by_signal_handler(error: Exception) -> bool:
+def raised_by_signal_handler(error: Exception) -> bool:
+    """Whether a signal handler of the application's has raised `error` while a hook of ours ran."""
     traceback = error.__traceback__
     codes: set[CodeType] | None = None
     while traceback is not None:

@@ -55,13 +55,13 @@ def _() -> None:
 @fault("billiard: hard time limit", TIMEOUT)
 def _() -> None:
     with pool(timeout=1) as workers:
-        workers.apply_async(time.sleep, (2,)).get(20)
+        workers.apply_async(time.sleep, (20,)).get(20)
 
 
 @fault("billiard: soft time limit", TIMEOUT)
 def _() -> None:
     with pool(soft_timeout=1) as workers:
-        workers.apply_async(time.sleep, (2,)).get(20)
+        workers.apply_async(time.sleep, (20,)).get(20)
 
 
 @fault("billiard: result took too long", TIMEOUT)

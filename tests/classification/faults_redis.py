@@ -233,10 +233,10 @@ def _until_killed(holder: Any) -> None:
 @fault("redis: watched key changed", CONTENTION, "redis_server")
 def _(redis_server: Redis) -> None:
     with client(redis_server.port) as ours, client(redis_server.port) as theirs, ours.pipeline() as pipeline:
-        pipeline.watch("k")
-        theirs.incr("k")
+        pipeline.watch("watched")
+        theirs.incr("watched")
         pipeline.multi()
-        pipeline.incr("k")
+        pipeline.incr("watched")
         pipeline.execute()
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otel_monitor.replay.ledger import Ledger
 from otel_monitor.replay.lines import LineFile
 from otel_monitor.replay.replay import replay
-from otel_monitor.replay.tally import Tally
 from otel_monitor_processors.engine import Engine, Transition
 from otel_monitor_processors.observation import Observation
 
@@ -175,7 +175,7 @@ def play(
         paths.append(path)
     said: list[str] = []
     opened = [LineFile(str(path)) for path in paths]
-    outputs = list(replay(opened, engine if engine is not None else Engine(), Tally(said.append), every_s))
+    outputs = list(replay(opened, engine if engine is not None else Engine(), Ledger(said.append), every_s))
     return Played(outputs, [text.replace(f"{folder}/", "") for text in said])
 
 

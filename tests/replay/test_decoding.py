@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
+from otel_monitor_processors import MonitorSpanProcessor
 from otel_monitor_processors.observation import (
     Assignment,
     DatabaseOperation,
@@ -17,7 +27,8 @@ from otel_monitor_processors.observation import (
     Operation,
     Outcome,
 )
-from tests.replay.recordings import START_S, beat, log, logs_line, observed, play, span, spans_line
+from otel_monitor_processors.otel.driver import driver_of
+from tests.replay.recordings import START_S, Recorder, beat, log, logs_line, observed, play, span, spans_line
 
 COLLECTED = (
     b'{"resourceSpans":[{"resource":{"attributes":[{"key":"telemetry.sdk.language","value":{"stringValue":"python"}},'
@@ -127,6 +138,34 @@ def test_unknown_fields_are_named_once_and_the_rest_is_read(tmp_path: Path) -> N
         "0.jsonl:1: unknown field 'future', passed over wherever it occurs",
         "0.jsonl:1: unknown field 'trace_state', passed over wherever it occurs",
     ]
+
+
+def test_spans_as_the_sdk_sends_them_say_what_they_said_live(tmp_path: Path) -> None:
+    exporter = InMemorySpanExporter()
+    engine = Recorder()
+    provider = TracerProvider(resource=Resource({"service.name": "shop", "service.instance.id": "w1"}))
+    provider.add_span_processor(MonitorSpanProcessor(engine, console=False))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("app")
+    with (
+        pytest.raises(ConnectionRefusedError),
+        tracer.start_as_current_span("process", kind=SpanKind.CONSUMER),
+        tracer.start_as_current_span("call", kind=SpanKind.CLIENT, attributes={"peer.service": "bank"}),
+    ):
+        raise ConnectionRefusedError("[Errno 111] Connection refused")
+    driver_of(engine).stop()
+    provider.shutdown()
+    sent = MessageToDict(encode_spans(exporter.get_finished_spans()))
+    for scope in sent["resourceSpans"][0]["scopeSpans"]:
+        for one in scope["spans"]:  # the Collector writes ids in hexadecimal, as OTLP has it, not protobuf's JSON
+            one |= {key: b64decode(one[key]).hex() for key in ("traceId", "spanId", "parentSpanId") if key in one}
+    recorded = observed(tmp_path, json.dumps(sent) + "\n")
+    assert [_timeless(item) for item in recorded] == [_timeless(item) for item in engine.seen]
+    assert [type(item) for item in recorded] == [Link, Operation]
+
+
+def _timeless(item: Any) -> Any:
+    return item._replace(at=0.0, duration_s=round(item.duration_s, 3))
 
 
 def test_our_own_alerts_in_a_recording_are_no_evidence(tmp_path: Path) -> None:

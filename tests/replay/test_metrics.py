@@ -294,7 +294,7 @@ def test_a_live_point_and_the_same_point_recorded_say_the_same(tmp_path: Path) -
     provider.shutdown()
 
     mapping = MetricMapping(lambda _metric: pytest.fail("no metric has changed its type"))
-    live = []
+    live: list[Any] = []
     for data in collections:
         for resource_metrics in data.resource_metrics:
             live += mapping.observations("w1", "shop", metrics_of(resource_metrics, START_S), START_S)

@@ -29,8 +29,17 @@ _LONGEST_S = 30.0
 _NOT_HOOKS = ("otel_monitor.cli", "otel_monitor.demo", "otel_monitor.__main__", "otel_monitor.environment_variables")
 
 
+_LARGE = (
+    "asyncio",
+    "requests",
+    *(f"opentelemetry.exporter.otlp.proto.http.{kind}_exporter" for kind in ("trace", "metric")),
+)
+
+
 def import_everything() -> None:
-    """All our modules, so that their sites are known and the children start quickly."""
+    """All our modules, so that their sites are known, and what is large, so that the children start quickly."""
+    for name in _LARGE:
+        importlib.import_module(name)
     for package in (otel_monitor, otel_monitor_processors):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not module.name.startswith(_NOT_HOOKS):

@@ -166,6 +166,12 @@ def test_when_the_collector_fails_and_recovers_each_is_said_once(launch: Launche
     assert re.fullmatch(r"otel-monitor: export works again after \d+ s; 5 spans lost meanwhile\.", run.lines[1])
 
 
+def test_losses_are_exported_as_a_metric_once_the_collector_is_back(launch: Launcher) -> None:
+    with receiving(receivers.FailsFirst(5)) as receiver:
+        launch(FLUSHES, "8", env={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint})
+        assert 5 in receiver.received.sums("otel_monitor.self.dropped").values()
+
+
 def test_a_full_queue_is_said_once_and_counted(launch: Launcher) -> None:
     source = """
         import sys

@@ -158,17 +158,17 @@ def test_without_any_provider_failures_are_still_detected_and_what_is_missing_is
     program = """
         import time
         from otel_monitor import startup
-        from otel_monitor_processors.observation import Heartbeat
+        from otel_monitor_processors.observation import Operation, Outcome
         from otel_monitor_processors.otel.driver import current_driver
 
         startup.start()
         driver = current_driver()
-        driver.observe(Heartbeat(driver.now() - 100, "w1", "o1"))
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and not driver.engine.alerts():
+            driver.observe(Operation(driver.now(), "w1", "process", Outcome.FAILED, 0.1))
             time.sleep(0.01)
     """
-    run = launch.plain(program)
+    run = launch.plain(program, env=ALERTING)
     assert run.code == 0
     told = [line for line in run.lines if " ALERT " not in line]
     assert len(told) == 1, run.stderr
@@ -219,3 +219,28 @@ CONFIG = """
       processors:
         - batch: {exporter: {otlp_http: {endpoint: ENDPOINT/v1/logs}}}
 """
+
+
+def test_it_can_be_stopped_and_started_again_on_the_same_providers(launch: Launcher) -> None:
+    source = """
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from otel_monitor import provider_internals, startup
+        from otel_monitor_processors.otel import driver
+
+        trace.set_tracer_provider(TracerProvider())
+        provider = trace.get_tracer_provider()
+
+        def observed():
+            running = driver.current_driver()
+            before = len(running.detection_s) + running.queue_size if running else 0
+            with trace.get_tracer("test").start_as_current_span("work") as span:
+                span.set_status(trace.StatusCode.ERROR, "broken")
+            return bool(running) and len(running.detection_s) + running.queue_size > before
+
+        for action in (startup.start, startup.start, startup.stop, startup.stop, startup.start):
+            action()
+            print(action.__name__, observed(), len(provider_internals.span_processors(provider)))
+    """
+    run = launch.plain(source)
+    assert run.stdout.splitlines() == ["start True 1", "start True 1", "stop False 1", "stop False 1", "start True 1"]

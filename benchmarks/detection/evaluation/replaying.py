@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from otel_monitor.detection import build_engine
+from otel_monitor.replay.ledger import Ledger, Origin
 from otel_monitor.replay.lines import LineFile
 from otel_monitor.replay.replay import replay
-from otel_monitor.replay.tally import Origin, Tally
 from otel_monitor.settings import Settings
 from otel_monitor_processors.engine import Engine, Transition
 from otel_monitor_processors.observation import Observation
@@ -52,7 +52,7 @@ class _Stream:
         self.name = name
         self._lines = lines
 
-    def lines(self, tally: Tally) -> Iterator[tuple[Origin, bytes]]:
+    def lines(self, ledger: Ledger) -> Iterator[tuple[Origin, bytes]]:
         for number, line in enumerate(self._lines, 1):
             yield Origin(self.name, number), line.encode()
 
@@ -87,12 +87,17 @@ def replay_file(path: Path, listener: Listener | None = None) -> Outcome:
     return _replay(LineFile(str(path)), listener)
 
 
-def _replay(file: LineFile, listener: Listener | None) -> Outcome:
+def overhear(name: str, lines: Iterable[str], listener: Listener) -> None:
+    """Let `listener` hear the observations of a recording; nobody else does."""
+    _replay(cast("LineFile", _Stream(name, lines)), listener, Engine((), ()))
+
+
+def _replay(file: LineFile, listener: Listener | None, engine: Engine | None = None) -> Outcome:
     outcome = Outcome()
-    engine = build_engine(Settings())
+    engine = engine if engine is not None else build_engine(Settings())
     heard = engine if listener is None else cast("Engine", _Overheard(engine, listener))
     began = time.process_time()
-    for found in replay([file], heard, Tally(outcome.complaints.append), CELL_S):
+    for found in replay([file], heard, Ledger(outcome.complaints.append), CELL_S):
         outcome.take(found)
     outcome.cpu_s = time.process_time() - began
     return outcome

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from otel_monitor_processors.guard import _raised_by_signal_handler
+from otel_monitor_processors.guard import raised_by_signal_handler
 
 ancestors_of: Final = type.__dict__["__mro__"].__get__
 arguments_of: Final = BaseException.__dict__["args"].__get__
@@ -27,7 +27,7 @@ def attribute(owner: object, name: str) -> Any:
     try:
         return getattr(owner, name, None)
     except Exception as failure:  # a foreign property may raise anything
-        if _raised_by_signal_handler(failure):
+        if raised_by_signal_handler(failure):
             raise
         return None
 
@@ -37,7 +37,7 @@ def answer_of(owner: object, method: str) -> Any:
     try:
         return getattr(owner, method)()
     except Exception as failure:  # a foreign method may raise anything, and may not be there
-        if _raised_by_signal_handler(failure):
+        if raised_by_signal_handler(failure):
             raise
         return None
 
@@ -47,7 +47,7 @@ def text_of(error: BaseException) -> str:
     try:
         return str.__str__(str(error))
     except Exception as failure:  # a foreign __str__ may raise anything
-        if _raised_by_signal_handler(failure):
+        if raised_by_signal_handler(failure):
             raise
         return ""
 
