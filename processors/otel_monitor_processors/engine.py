@@ -7,7 +7,6 @@ transitions and the same alert ids.
 
 from __future__ import annotations
 
-import heapq
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -21,11 +20,11 @@ from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.measures import Measures, series_labels
 from otel_monitor_processors.observation import DatabaseOperation, Observation, Operation, Outcome, TraceRef
-from otel_monitor_processors.observation_codec import dump_observation, load_observation
 from otel_monitor_processors.patterns.arbiter import Arbiter
-from otel_monitor_processors.patterns.finding import Detector
+from otel_monitor_processors.patterns.finding import Detector, Interests
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
+from otel_monitor_processors.reorder import Reorder
 from otel_monitor_processors.tally import Tallies, Tally
 
 DUMP_VERSION = 1
@@ -77,55 +76,53 @@ class Engine:
     ) -> None:
         self.rules = tuple(default_rules(Thresholds()) if rules is None else rules)
         self.detectors: tuple[Detector, ...] = (HeartbeatDegradation(),) if detectors is None else tuple(detectors)
-        self.late = 0
-        self.malformed = 0
         self._interval_s = evaluation_interval_s
         self._lateness_s = allowed_lateness_s
         self._measures = Measures(self.rules)
         self._book = AlertBook()
         self._arbiter = Arbiter()
         self._tallies = Tallies()
-        self._routes = _routes(self.detectors)
+        self._reorder = Reorder(allowed_lateness_s)
         self._offences: list[Offence] = []
-        self._buffer: list[tuple[float, str, str, Observation]] = []
-        self._newest = -math.inf
-        self._evaluated = -math.inf
+        self._malformed = 0
+        self._next = -math.inf
         self._immediate: dict[tuple[str, str, str], float] = {}
         self._per_call_rules = [rule for rule in self.rules if rule.metric_name in _PER_CALL]
         self.slow_s = min(
             (rule.threshold / 1e3 for rule in self.rules if rule.metric_name == "response_time"), default=math.inf
         )
         """Calls that take longer violate some rule: they should be judged at once."""
+        self._routes = self._make_routes()
+
+    def _make_routes(self) -> dict[type[Any], list[Callable[[Any], bool | None]]]:
+        routes: dict[type[Any], list[Callable[[Any], bool | None]]] = {}
+        tallied: Interests = {
+            Operation: self._tallies.add,
+            DatabaseOperation: self._tallies.add,
+        }
+        wanted: list[Interests] = [
+            self._measures.interests(),
+            tallied,
+            *(detector.interests() for detector in self.detectors),
+        ]
+        for interests in wanted:
+            for kind, take in interests.items():
+                routes.setdefault(kind, []).append(take)
+        return routes
 
     # -- input ------------------------------------------------------------------------------------------
 
     def observe(self, observations: Iterable[Observation]) -> list[Transition]:
         """Take in observations; what changed because of them."""
         transitions: list[Transition] = []
-        if self._lateness_s <= 0:
-            for observation in observations:
-                if self._valid(observation):
-                    self._newest = max(self._newest, observation.at)
-                    self._take(observation, transitions)
-            return transitions
-        for observation in observations:
-            if not self._valid(observation):
-                continue
-            if observation.at < self._newest - self._lateness_s:
-                self.late += 1
-                continue
-            self._newest = max(self._newest, observation.at)
-            heapq.heappush(self._buffer, _entry(observation))
-        self._release(self._newest - self._lateness_s, transitions)
+        self._take(observations if self._lateness_s <= 0 else self._reorder.take(observations), transitions)
         return transitions
 
     def advance(self, now: float) -> list[Transition]:
         """Time has passed without data up to `now`."""
         transitions: list[Transition] = []
-        self._newest = max(self._newest, now)
-        watermark = now - self._lateness_s
-        self._release(watermark, transitions)
-        self._catch_up(watermark, transitions)
+        self._take(self._reorder.advance(now), transitions)
+        self._catch_up(now - self._lateness_s, transitions)
         return transitions
 
     def conclude(self, now: float) -> list[Transition]:
@@ -141,11 +138,11 @@ class Engine:
             or len(self._book)
             or self._arbiter.open_verdicts()
             or len(self._tallies)
-            or self._buffer
+            or len(self._reorder)
         )
-        if not live or self._evaluated == -math.inf:
+        if not live or self._next == -math.inf:
             return None
-        return self._evaluated + self._interval_s + self._lateness_s
+        return self._next + self._lateness_s
 
     def pause(self, gap_s: float) -> None:
         """Whoever drives the engine stood still for `gap_s` seconds (a stopped process, a suspended machine)."""
@@ -172,6 +169,16 @@ class Engine:
         return offences
 
     @property
+    def late(self) -> int:
+        """How many observations came too late to be used."""
+        return self._reorder.late
+
+    @property
+    def malformed(self) -> int:
+        """How many observations had no sensible time or duration."""
+        return self._malformed + self._reorder.malformed
+
+    @property
     def dropped(self) -> int:
         """How much state was let go for want of room."""
         return (
@@ -183,48 +190,38 @@ class Engine:
 
     # -- steps ------------------------------------------------------------------------------------------
 
-    def _valid(self, observation: Observation) -> bool:
-        if _well_formed(observation):
-            return True
-        self.malformed += 1
-        return False
-
-    def _release(self, watermark: float, transitions: list[Transition]) -> None:
-        while self._buffer and self._buffer[0][0] <= watermark:
-            self._take(heapq.heappop(self._buffer)[3], transitions)
-
-    def _take(self, observation: Observation, transitions: list[Transition]) -> None:
-        if observation.at >= self._evaluated + self._interval_s or self._evaluated == -math.inf:
-            self._catch_up(observation.at, transitions)
-        self._measures.observe(observation)
-        kind = type(observation)
-        if kind is Operation:
-            self._tallies.add(observation)  # type: ignore[arg-type]  # narrowed by `type`, for speed
-            self._offends(observation, transitions)  # type: ignore[arg-type]  # likewise
-            return
-        if kind is DatabaseOperation:
-            self._tallies.add(observation)  # type: ignore[arg-type]  # likewise
-            return
-        news = False
-        for take in self._routes.get(kind, ()):
-            news |= bool(take(observation))
-        if news:
-            self._judge(observation.at, transitions)
+    def _take(self, observations: Iterable[Observation], transitions: list[Transition]) -> None:
+        """The hot loop. Whoever takes in an observation and returns True asks for a judgement at once."""
+        routes, slow_s = self._routes, self.slow_s
+        for observation in observations:
+            at, duration_s = observation.at, getattr(observation, "duration_s", 0.0)
+            if not (-math.inf < at < math.inf and 0.0 <= duration_s < math.inf):  # false for NaN as well
+                self._malformed += 1
+                continue
+            if at >= self._next:
+                self._catch_up(at, transitions)
+            kind = type(observation)
+            news = False
+            for take in routes.get(kind, ()):
+                if take(observation):
+                    news = True
+            if news:
+                self._judge(at, transitions)
+            if kind is Operation and (duration_s > slow_s or observation.outcome is Outcome.FAILED):  # type: ignore[union-attr]  # narrowed by `kind`, for speed
+                self._offends(observation, transitions)  # type: ignore[arg-type]  # likewise
 
     def _catch_up(self, now: float, transitions: list[Transition]) -> None:
         """Evaluate at every grid point up to `now`; a long stretch without anything is not walked through."""
-        if self._evaluated == -math.inf:
-            self._evaluated = math.floor(now / self._interval_s) * self._interval_s
+        newest = math.floor(now / self._interval_s) * self._interval_s
+        if self._next == -math.inf:
+            self._next = newest + self._interval_s
             return
         steps = 0
-        while self._evaluated + self._interval_s <= now:
+        while self._next <= now:
             steps += 1
-            if steps > _MAX_STEPS or self.next_deadline() is None:
-                self._evaluated = math.floor(now / self._interval_s) * self._interval_s
-                self._evaluate(self._evaluated, transitions)
-                return
-            self._evaluated += self._interval_s
-            self._evaluate(self._evaluated, transitions)
+            at = newest if steps > _MAX_STEPS or self.next_deadline() is None else self._next
+            self._next = at + self._interval_s
+            self._evaluate(at, transitions)
 
     def _evaluate(self, at: float, transitions: list[Transition]) -> None:
         for tally in self._tallies.close(at):
@@ -269,8 +266,6 @@ class Engine:
 
     def _offends(self, operation: Operation, transitions: list[Transition]) -> None:
         """A failed or slow call is judged at once, so that its own span can still be marked."""
-        if operation.outcome is not Outcome.FAILED and operation.duration_s <= self.slow_s:
-            return
         violated = [rule for rule in self._per_call_rules if _violates(rule, operation)]
         key = (operation.service, operation.source, operation.name)
         if operation.at - self._immediate.get(key, -math.inf) >= _IMMEDIATE_INTERVAL_S:
@@ -296,30 +291,29 @@ class Engine:
         """Forget everything but the rules: in a forked child, the parent's fleet is not its own."""
         for detector in self.detectors:
             detector.reset()
-        self.late = self.malformed = 0
         self._measures = Measures(self.rules)
         self._book = AlertBook()
         self._arbiter.reset()
         self._tallies.reset()
+        self._reorder.reset()
         self._offences.clear()
-        self._buffer.clear()
         self._immediate.clear()
-        self._newest = self._evaluated = -math.inf
+        self._malformed = 0
+        self._next = -math.inf
+        self._routes = self._make_routes()
 
     def dump(self) -> bytes:
         """The whole state, versioned: an engine with the same rules that loads it continues identically."""
         state = {
             "version": DUMP_VERSION,
-            "late": self.late,
-            "malformed": self.malformed,
-            "newest": _finite(self._newest),
-            "evaluated": _finite(self._evaluated),
+            "malformed": self._malformed,
+            "next": self._next if math.isfinite(self._next) else None,
+            "reorder": self._reorder.dump(),
             "measures": self._measures.dump(),
             "alerts": self._book.dump(),
             "detectors": {detector.pattern: detector.dump() for detector in self.detectors},
             "verdicts": self._arbiter.dump(),
             "tallies": self._tallies.dump(),
-            "buffer": [dump_observation(entry[3]) for entry in sorted(self._buffer, key=lambda entry: entry[:3])],
             "immediate": [[list(key), at] for key, at in self._immediate.items()],
         }
         return json.dumps(state, separators=(",", ":")).encode()
@@ -334,42 +328,16 @@ class Engine:
         if not isinstance(state, dict) or state.get("version") != DUMP_VERSION:
             raise ValueError(f"not an engine state of version {DUMP_VERSION}; start with an empty one")
         self.reset()
-        self.late, self.malformed = state["late"], state["malformed"]
-        self._newest = -math.inf if state["newest"] is None else state["newest"]
-        self._evaluated = -math.inf if state["evaluated"] is None else state["evaluated"]
+        self._malformed = state["malformed"]
+        self._next = -math.inf if state["next"] is None else state["next"]
+        self._reorder.load(state["reorder"])
         self._measures.load(state["measures"])
         self._book.load(state["alerts"])
         for detector in self.detectors:
             detector.load(state["detectors"][detector.pattern])
         self._arbiter.load(state["verdicts"])
         self._tallies.load(state["tallies"])
-        for item in state["buffer"]:
-            observation = load_observation(item)
-            heapq.heappush(self._buffer, _entry(observation))
         self._immediate = {(key[0], key[1], key[2]): at for key, at in state["immediate"]}
-
-
-def _routes(detectors: Sequence[Detector]) -> dict[type[Any], list[Callable[[Any], bool | None]]]:
-    routes: dict[type[Any], list[Callable[[Any], bool | None]]] = {}
-    for detector in detectors:
-        for kind, take in detector.interests().items():
-            routes.setdefault(kind, []).append(take)
-    return routes
-
-
-def _entry(observation: Observation) -> tuple[float, str, str, Observation]:
-    """Sorts by event time, then by content: the order of arrival must not matter."""
-    return observation.at, type(observation).__name__, repr(observation), observation
-
-
-def _well_formed(observation: Observation) -> bool:
-    """Whether its numbers are such: comparisons with NaN are false, so that two of them are enough."""
-    duration_s = getattr(observation, "duration_s", 0.0)
-    return -math.inf < observation.at < math.inf and 0.0 <= duration_s < math.inf
-
-
-def _finite(at: float) -> float | None:
-    return at if math.isfinite(at) else None
 
 
 def _violates(rule: Rule, operation: Operation) -> bool:

@@ -14,7 +14,6 @@ from otel_monitor_processors.observation import (
     Level,
     Membership,
     MetricPoint,
-    Observation,
     Operation,
     TraceRef,
 )
@@ -56,23 +55,21 @@ class Measures:
         self._wanted = {rule.metric_name for rule in rules} - set(BUILT_IN)
         self._points: OrderedDict[tuple[str, str, str, Labels], deque[tuple[float, float]]] = OrderedDict()
         self._dropped = 0
-        self._take: dict[type, Callable[[Any], None]] = {
-            Operation: self.operations.add,
-            Level: self._level,
-            Heartbeat: self._heartbeat,
-            Membership: self._membership,
-            MetricPoint: self._point,
-        }
 
     @property
     def dropped(self) -> int:
         """How many series left for want of room."""
         return self._dropped + self.operations.dropped
 
-    def observe(self, observation: Observation) -> None:
-        take = self._take.get(type(observation))
-        if take is not None:
-            take(observation)
+    def interests(self) -> dict[type[Any], Callable[[Any], None]]:
+        """The method that takes in each kind of observation that counts here."""
+        return {
+            Operation: self.operations.add,
+            Level: self._level,
+            Heartbeat: self._heartbeat,
+            Membership: self._membership,
+            MetricPoint: self._point,
+        }
 
     def _level(self, level: Level) -> None:
         self._bounded(self._levels, (level.service, level.source, level.resource), _MAX_SERIES)

@@ -99,26 +99,21 @@ def try_settings(seed: int) -> dict[Setting, Count]:
     return counts
 
 
-def in_parallel(work: Callable[[int], R], seeds: Iterable[int], jobs: int, *, say: bool = True) -> Iterator[R]:
-    """The results in the order of the seeds; long ones first would be quicker, and harder to follow."""
+def in_parallel(work: Callable[[int], R], seeds: Iterable[int], jobs: int) -> Iterator[R]:
+    """The results in the order of the seeds, with a line on stderr for every tenth of them."""
     seeds = list(seeds)
     began = time.perf_counter()
-
-    def note(done: int) -> None:
-        if say:
-            spent_s = time.perf_counter() - began
-            left_s = spent_s / done * (len(seeds) - done)
-            sys.stderr.write(f"\r{done} of {len(seeds)}, {spent_s:.0f} s, about {left_s:.0f} s left   ")
-            sys.stderr.flush()
-
     if jobs <= 1:
-        for number, seed in enumerate(seeds, 1):
-            yield work(seed)
-            note(number)
-    else:
-        with ProcessPoolExecutor(jobs) as pool:
-            for number, result in enumerate(pool.map(work, seeds), 1):
-                yield result
-                note(number)
-    if say:
-        sys.stderr.write("\n")
+        results: Iterator[R] = map(work, seeds)
+        yield from _noting(results, len(seeds), began)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from _noting(pool.map(work, seeds), len(seeds), began)
+
+
+def _noting(results: Iterator[R], total: int, began: float) -> Iterator[R]:
+    for number, result in enumerate(results, 1):
+        yield result
+        if number * 10 // total > (number - 1) * 10 // total:
+            spent_s = time.perf_counter() - began
+            sys.stderr.write(f"{number} of {total} scenarios after {spent_s:.0f} s\n")

@@ -124,8 +124,10 @@ def _shown(mechanisms: list[Mechanism], profile: Profile) -> bool:
 def _healthy(seed: int, split: Split, rng: random.Random) -> Plan:
     loads, weights = _HEALTHY_LOADS
     shape = draw_shape(rng, workers=12, load=rng.choices(loads, weights=weights)[0])
-    shape.heartbeat_s = max(shape.heartbeat_s, rng.choice((1.0, 2.0, 5.0)))
+    shape.heartbeat_s = max(shape.heartbeat_s, rng.choice((1.0, 2.0, 5.0)))  # thirty days of it must be affordable
     profile = draw_profile(rng, heartbeat_s=shape.heartbeat_s)
+    profile.metric_interval_s = rng.choices((10.0, 15.0, 30.0, 60.0), weights=(1, 2, 4, 3))[0]
+    profile.sampling = rng.choices((1.0, 0.1, 0.01), weights=(5, 4, 1))[0]
     made = Plan(seed, split, shape, profile, _start(rng), _HEALTHY_S, tail_s=0.0)
     at = rng.uniform(300.0, 900.0)
     pool = backgrounds_of(split)

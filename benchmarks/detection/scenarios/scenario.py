@@ -135,7 +135,7 @@ class Scenario:
             "skews": profile.skews,
             "held_out": any(mechanism.held_out for mechanism in self.plan.mechanisms),
             "overlapping": len(self.plan.faults) > 1,
-            "backgrounds": [item.what.name for item in self.plan.backgrounds],
+            "events": [(item.after_s, item.what.name) for item in self.plan.backgrounds],
             **{name: self.instrumentation.counts[name] for name in ("spans", "points", "logs")},
         }
 

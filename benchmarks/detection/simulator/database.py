@@ -50,6 +50,8 @@ class Database:
         """What it answers to everybody while it fails over or takes no more connections."""
         self.rewrite: Callable[[tuple[Statement, ...]], tuple[Statement, ...]] | None = None
         """What programs do instead of their statements, for the time being."""
+        self.others_share = rng.choice((0.0, 0.0, 0.0005, 0.002, 0.006))
+        """So many writes meet a lock of some other application, in health too."""
         self._changed: dict[Key, float] = {}
         self._simulation = simulation
         self._network = network
@@ -122,7 +124,14 @@ class Database:
     def _lock(self, transaction: Transaction, statement: Statement, key: Key) -> Body[Got]:
         timeout_s = self.lock_timeout_s
         got = yield from self.locks.pass_by(transaction, (statement.table,), timeout_s)
-        if got is not Got.LOCK or not statement.writes or self.serializable:
+        if got is not Got.LOCK or not statement.writes:
+            return got
+        if self._rng.random() < self.others_share:
+            wait_s = self._rng.expovariate(2.0 / timeout_s)
+            yield min(wait_s, timeout_s)
+            if wait_s > timeout_s:
+                return self._rng.choice((Got.TIMEOUT, Got.DEADLOCK))
+        if self.serializable:
             return got
         return (yield from self.locks.take(transaction, key, timeout_s))
 

@@ -29,11 +29,15 @@ class Network:
         self._rng = rng
         self._near_s = rng.uniform(0.0002, 0.001)
         self._far_s = rng.uniform(0.001, 0.004)
+        self._flaky = rng.choice((0.0, 0.0001, 0.0005))
+        """So many messages are lost for no reason, in health too."""
 
     def leg(self, source: Node, target: Node, channel: str) -> float | None:
         """How long one message is under way now."""
         base = self._near_s if source.zone == target.zone else self._far_s
         latency: float | None = base * (1.0 + self._rng.expovariate(2.0))
+        if self._flaky and self._rng.random() < self._flaky:
+            return None
         for condition in self.conditions:
             if latency is None:
                 return None

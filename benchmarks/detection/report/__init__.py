@@ -1,0 +1,1 @@
+"""The results as a page with tables and pictures."""
