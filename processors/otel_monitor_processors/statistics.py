@@ -129,14 +129,6 @@ def log10_binomial_tail(k: int, n: int, p: float) -> float:
     return -n * divergence / _LN10
 
 
-def log10_poisson_tail(k: int, mean: float) -> float:
-    """An upper bound on log10 P(X >= k) for X ~ Poisson(mean): Chernoff's, e^(k - mean) (mean/k)^k."""
-    if k <= mean:
-        return 0.0
-    mean = max(mean, 1e-12)
-    return (k - mean + k * math.log(mean / k)) / _LN10
-
-
 def log10_choose(n: int, k: int) -> float:
     """log10 of the number of ways to choose `k` of `n`: the price of having chosen the worst `k` afterwards."""
     if not 0 <= k <= n:

@@ -21,6 +21,7 @@ from otel_monitor_processors.otel.metric_mapping import DataPoint, Metric, Metri
 from tests.replay.recordings import (
     START_S,
     Json,
+    Recorder,
     beat,
     gauge,
     histogram,
@@ -267,6 +268,12 @@ def test_a_few_recorded_heartbeats_among_many_that_only_metrics_tell_of_are_no_r
         )
         lines += [metrics_line("boss", metric), logs_line("boss", beat(START_S + at + 3.0, "w1"))]
     assert beats(tmp_path, *lines) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+
+
+def test_an_export_is_a_sign_of_life_by_its_sender_s_own_account(tmp_path: Path) -> None:
+    engine = Recorder()
+    play(tmp_path, [metrics_line("w1", gauge(START_S, "queue.depth", 1.0))], engine=engine)
+    assert [item for item in engine.seen if isinstance(item, Heartbeat)] == [Heartbeat(START_S, "w1", "w1")]
 
 
 # -- live and recorded ------------------------------------------------------------------------------------
