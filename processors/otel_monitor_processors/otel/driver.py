@@ -224,6 +224,11 @@ _by_engine: weakref.WeakValueDictionary[int, Driver] = weakref.WeakValueDictiona
 _current: Driver | None = None
 
 
+def current_driver() -> Driver | None:
+    """The driver that this process's hooks feed, if there is one."""
+    return _current
+
+
 def set_current_driver(driver: Driver | None) -> None:
     """Make `driver` the one that this process's hooks feed."""
     global _current
