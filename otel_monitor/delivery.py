@@ -45,6 +45,7 @@ class Delivery:
         self._under_way = 0
         self._shut = False
         self._attempt: _Attempt | None = None
+        exporter_internals.import_early()
         exporter_internals.watch_answers(exporter, _failed_request)
 
     def run(self, export: Callable[[], R], items: int, failure: R) -> R:

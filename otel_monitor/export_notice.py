@@ -58,19 +58,13 @@ class ExportNotice:
     def failed(self, signal: Signal, endpoint: str, cause: Cause, items: int) -> None:
         """An export has failed for good, and `items` are lost."""
         with self._lock:
-            if not self._failing:
-                self._failing_since = self._clock()
-            self._failing[signal] = (endpoint, cause)
-            self._dropped[signal] += items
-            self._unsaid = True
+            self._add(signal, endpoint, cause, items)
         self._speak()
 
     def abandoned(self, signal: Signal, endpoint: str, cause: Cause, items: int) -> None:
         """The process ends, and `items` have not left it; `cause` is told where no failure was seen before."""
         with self._lock:
-            self._failing.setdefault(signal, (endpoint, cause))
-            self._dropped[signal] += items
-            self._unsaid = True
+            self._add(signal, *self._failing.get(signal, (endpoint, cause)), items)
 
     def overflowed(self, signal: Signal, items: int) -> None:
         """The queue before an exporter is full, and `items` are lost."""
@@ -81,7 +75,7 @@ class ExportNotice:
 
     def delivered(self, signal: Signal) -> None:
         """An export has succeeded."""
-        if not self._failing:
+        if not self._failing or self._closing:
             return
         line = None
         with self._lock:
@@ -100,6 +94,13 @@ class ExportNotice:
         self._closing = False
         self._speak()
         self._closing = True
+
+    def _add(self, signal: Signal, endpoint: str, cause: Cause, items: int) -> None:
+        if not self._failing:
+            self._failing_since = self._clock()
+        self._failing[signal] = (endpoint, cause)
+        self._dropped[signal] += items
+        self._unsaid = True
 
     def _speak(self) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from otel_monitor import export_cause
 from otel_monitor.export_cause import Cause, ForeignAnswerError
 from otel_monitor_processors.guard import guard
 
+_LATE_IMPORTS = ("netrc", "encodings.ascii", "encodings.idna")  # of requests, socket and gRPC
 _SIGNAL_PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs")
 
 
@@ -68,6 +70,13 @@ def renew(exporter: object) -> None:
         if hasattr(exporter, "_shutdown_in_progress"):
             exporter._shutdown_in_progress = threading.Event()
         exporter._initialize_channel_and_stub()
+
+
+@guard("exporter.import_early")
+def import_early() -> None:
+    """Import now what the first export would: a child forked in the middle of an import never gets its lock."""
+    for name in _LATE_IMPORTS:
+        importlib.import_module(name)
 
 
 @guard("exporter.watch_answers")

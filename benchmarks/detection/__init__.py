@@ -1,1 +1,1 @@
-"""How well failures are recognised: a simulator of systems that fail, and the evaluation of `otel-monitor replay` on it."""
+"""How well failures are recognised: a simulator of systems that fail, and `otel-monitor replay` judged on it."""

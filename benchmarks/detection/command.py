@@ -1,10 +1,10 @@
 """How well failures are recognised.
 
-    python -m benchmarks.detection report [--quick] [--days 30] [--failing 240] [--data DIR] [--output FILE]
-    python -m benchmarks.detection tune             choose the simple thresholds on the tuning seeds
-    python -m benchmarks.detection generate DIR     write recordings with their labels
-    python -m benchmarks.detection show SEED        one scenario: what happened and what was said
-    python -m benchmarks.detection list             mechanisms and benign events
+python -m benchmarks.detection report [--quick] [--days 30] [--failing 240] [--data DIR] [--output FILE]
+python -m benchmarks.detection tune             choose the simple thresholds on the tuning seeds
+python -m benchmarks.detection generate DIR     write recordings with their labels
+python -m benchmarks.detection show SEED        one scenario: what happened and what was said
+python -m benchmarks.detection list             mechanisms and benign events
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.detection.scenarios.split import Split
 _PAGE = Path("docs/reference/accuracy.md")
 _RECORDINGS_A_DAY = 4
 _QUICK_FAILING, _QUICK_HEALTHY = 42, 2
-_TUNING_FAILING, _TUNING_HEALTHY = 96, 16
+_TUNING_FAILING, _TUNING_HEALTHY = 96, 8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,13 +123,13 @@ def _show(options: argparse.Namespace) -> int:
     for number, fault in enumerate(result.label.faults):
         hit = result.judgement.hits.get(number)
         print(
-            f"{fault.onset - start:7.0f} – {fault.end - start:.0f} s  {fault.pattern}: {fault.mechanism} "
+            f"{fault.onset - start:7.0f} - {fault.end - start:.0f} s  {fault.pattern}: {fault.mechanism} "
             f"at {', '.join(fault.sources[:6])}: {'not visible' if not fault.visible else hit or 'missed'}"
         )
     for name, alarms in (("false", result.judgement.false), ("tolerated", result.judgement.tolerated)):
         for alarm in alarms:
             named = ", ".join(alarm.sources(alarm.until)[:6])
-            print(f"{alarm.at - start:7.0f} – {alarm.until - start:.0f} s  {name}: {alarm.pattern} at {named}")
+            print(f"{alarm.at - start:7.0f} - {alarm.until - start:.0f} s  {name}: {alarm.pattern} at {named}")
     print(json.dumps(result.summary))
     for complaint in result.complaints:
         sys.stderr.write(f"{complaint}\n")

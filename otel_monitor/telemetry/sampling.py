@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_monitor.telemetry.instruments import EVENT_LOOP_DELAY, LOAD_IMBALANCE, Instrument
+from otel_monitor.telemetry.resources import (
+    Resources,
+)  # at once: a fork during an import in a thread locks the child up
 from otel_monitor_processors.guard import guard
 from otel_monitor_processors.observation import Level, MetricPoint
 
 if TYPE_CHECKING:
-    from otel_monitor.telemetry.resources import Resources, Sample
+    from otel_monitor.telemetry.resources import Sample
     from otel_monitor.telemetry.telemetry import Telemetry
 
 PULSE_S = 1.0
@@ -48,8 +51,6 @@ class Sampling:
     def sample_resources(self) -> None:
         """Once a monitoring interval."""
         if self._resources is None:
-            from otel_monitor.telemetry.resources import Resources
-
             self._resources = Resources()
         telemetry = self._telemetry
         sample = self._resources.sample()

@@ -230,7 +230,8 @@ class Engine:
         self._judge(at, transitions)
         for rule in self.rules:
             if rule.pattern is None:
-                transitions += self._book.evaluate(rule, self._measures.samples(rule, at), at)
+                samples = self._measures.samples(rule, at, quiet=not self._book.has(rule.name))
+                transitions += self._book.evaluate(rule, samples, at)
         self._measures.forget_idle(at)
         self._immediate.clear()
 

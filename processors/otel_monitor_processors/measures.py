@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from otel_monitor_processors.alerts.lifecycle import Sample
-from otel_monitor_processors.alerts.rule import Comparison, Labels, Rule
+from otel_monitor_processors.alerts.rule import Comparison, Labels, NoData, Rule
 from otel_monitor_processors.observation import (
     Change,
     Heartbeat,
@@ -110,16 +110,20 @@ class Measures:
             table.popitem(last=False)
             self._dropped += 1
 
-    def samples(self, rule: Rule, now: float) -> Iterator[Sample]:
-        """The value of every series of `rule` at `now`."""
+    def samples(self, rule: Rule, now: float, *, quiet: bool = False) -> Iterator[Sample]:
+        """The value of every series of `rule` at `now`; with `quiet` (no alert is active) of those that may raise one."""
         metric = rule.metric_name
+        upwards = rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
+        quiet = quiet and upwards and rule.on_no_data is not NoData.FIRE
         if metric in _OPERATION_METRICS:
             for key in self.operations.series():
+                if quiet and not self.operations.may_reach(metric, rule.threshold, key):
+                    continue
                 sample = self.operation_sample(rule, key, now)
                 if sample is not None:
                     yield sample
         elif metric in _RESOURCES:
-            yield from self._level_samples(rule, _RESOURCES[metric], now)
+            yield from self._level_samples(rule, _RESOURCES[metric], now, quiet=quiet)
         elif metric == "heartbeat_age":
             yield from self._age_samples(rule, now)
         elif metric is not None:
@@ -139,9 +143,9 @@ class Measures:
         what = f"{operation} on {source}: {text} over {rule.window_s:g} s ({summary.count} calls, {limit})"
         return Sample(labels, value, summary.count, _described(rule, what), traces)
 
-    def _level_samples(self, rule: Rule, resource: str, now: float) -> Iterator[Sample]:
+    def _level_samples(self, rule: Rule, resource: str, now: float, *, quiet: bool) -> Iterator[Sample]:
         for (service, source, name), level in self._levels.items():
-            if name != resource:
+            if name != resource or (quiet and 100.0 * level.value < rule.threshold * level.limit):
                 continue
             labels = series_labels(service, source)
             if now - level.at > rule.staleness_s or level.limit <= 0:

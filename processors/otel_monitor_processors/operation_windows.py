@@ -141,6 +141,15 @@ class OperationWindows:
                 return
             del self._rings[key]
 
+    def may_reach(self, metric: str | None, threshold: float, key: Key) -> bool:
+        """Whether a series can have a value of `threshold` at all: cheap, and mostly no."""
+        ring = self._rings.get(key, ())
+        if metric == "error_rate":
+            return threshold < 0 or any(bucket.failed for bucket in ring)
+        if metric == "response_time":
+            return any(bucket.longest_s * 1e3 >= threshold for bucket in ring)
+        return True
+
     def series(self) -> list[Key]:
         return list(self._rings)
 

@@ -168,6 +168,14 @@ class Slow(Behaviour):
         super().answer(handler)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in the middle is what some tests are about."""
+
+
 class Receiver:
     """An OTLP receiver over HTTP."""
 
@@ -175,9 +183,7 @@ class Receiver:
         self.received = Received()
         self.behaviour = behaviour or Behaviour()
         self.connections = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 

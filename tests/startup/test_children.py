@@ -155,6 +155,32 @@ def test_a_child_forked_in_the_middle_of_an_export_ends_and_exports_by_itself(la
     assert sums == [1] * 10 + [100]
 
 
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_nothing_is_imported_after_the_start_so_that_no_fork_falls_into_an_import(
+    launch: Launcher, protocol: str
+) -> None:
+    source = """
+        import sys, time
+        from opentelemetry import _logs, metrics, trace
+        from otel_monitor.instrumentation import recorder
+
+        before = set(sys.modules)
+        trace.get_tracer("test").start_span("span").end()
+        metrics.get_meter("test").create_counter("orders").add(1)
+        _logs.get_logger("test").emit(body="text")
+        for provider in (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()):
+            provider.force_flush()
+        deadline = time.monotonic() + 20
+        while recorder._telemetry.sampling.resources is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        print(recorder._telemetry.sampling.resources is not None, sorted(set(sys.modules) - before))
+    """
+    with receiving() as receiver, receiving_grpc() as (grpc_endpoint, _):
+        endpoint = grpc_endpoint if protocol == "grpc" else receiver.endpoint
+        run = launch(source, env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
+    assert run.stdout == "True []\n"
+
+
 def test_a_fork_while_metrics_are_collected_does_not_hang_the_child(launch: Launcher) -> None:
     source = """
         import os, sys, threading, time

@@ -86,6 +86,14 @@ def test_at_the_end_of_the_process_nothing_is_said_before_everything_is_known(li
     assert "5 spans, 2 log records dropped" in listener.lines[0]
 
 
+def test_at_the_end_of_the_process_a_late_success_is_not_said(listener: Listener) -> None:
+    listener.notice.closing()
+    listener.notice.abandoned(Signal.LOGS, PLACE, REFUSED, 2)
+    listener.notice.close()
+    listener.notice.delivered(Signal.LOGS)
+    assert len(listener.lines) == 1
+
+
 def test_at_the_end_of_the_process_a_line_of_the_last_minute_is_enough(listener: Listener) -> None:
     listener.notice.failed(Signal.TRACES, PLACE, REFUSED, 5)
     listener.after(30).closing()

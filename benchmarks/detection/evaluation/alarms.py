@@ -133,7 +133,10 @@ def _hit(fault: Fault, alarm: Alarm) -> Hit:
     sets = [set(fault.sources), *(set(sources) for sources in fault.accepted)]
     overlaps = [overlap(set(named), truth) for truth in sets if truth]
     return Hit(
-        alarm.at - fault.onset, lead, max(overlaps) if overlaps else None, fault.root is not None and fault.root in named
+        alarm.at - fault.onset,
+        lead,
+        max(overlaps) if overlaps else None,
+        fault.root is not None and fault.root in named,
     )
 
 

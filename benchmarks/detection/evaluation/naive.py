@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from benchmarks.detection.evaluation.alarms import Alarm
 from benchmarks.detection.scenarios.mechanism import (
@@ -49,18 +49,22 @@ class Reading(NamedTuple):
     sources: tuple[tuple[str, float], ...]
 
 
-class Rule(Protocol):
+class Rule:
     """One simple rule; its settings are thresholds on what `read` gives."""
 
     pattern: str
-    variant: str
+    variant: str = ""
     thresholds: tuple[float, ...]
+    counts_sources = False
+    """Whether its value is the number of sources, not the greatest of their values."""
 
     def hear(self, observation: Observation) -> None:
         """Take in one observation."""
+        raise NotImplementedError
 
     def read(self, now: float) -> dict[str, float]:
-        """The value of each source now; the rule's value is their greatest, or their number."""
+        """The value of each source now."""
+        raise NotImplementedError
 
 
 class _Window:
@@ -83,7 +87,7 @@ class _Window:
                 del self.counts[key]
 
 
-class FailingSources:
+class FailingSources(Rule):
     """Cascade: so many sources have failed at least `least` times within a minute."""
 
     pattern = CASCADE
@@ -107,13 +111,11 @@ class FailingSources:
         return {source: float(count) for source, count in self._window.counts.items() if count >= self._least}
 
 
-class HighLevels:
+class HighLevels(Rule):
     """Exhaustion: a resource is used to such a share."""
 
     pattern = EXHAUSTION
     thresholds = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
-    counts_sources = False
-    variant = ""
 
     def __init__(self) -> None:
         self._levels: dict[str, dict[str, tuple[float, float]]] = {}
@@ -130,13 +132,12 @@ class HighLevels:
         }
 
 
-class FailedLinks:
+class FailedLinks(Rule):
     """Partition: so many sources have failed to reach one and the same peer twice within a minute."""
 
     pattern = PARTITION
     thresholds = (1, 2, 3, 4, 6, 8)
     counts_sources = True
-    variant = ""
 
     def __init__(self) -> None:
         self._window = _Window(60.0)
@@ -150,13 +151,11 @@ class FailedLinks:
         return {key.partition("\n")[0]: float(count) for key, count in self._window.counts.items() if count >= 2}
 
 
-class Contended:
+class Contended(Rule):
     """Contention: so many errors that mean it within a minute."""
 
     pattern = CONTENTION
     thresholds = (1, 2, 3, 5, 8, 12, 20)
-    counts_sources = False
-    variant = ""
 
     def __init__(self) -> None:
         self._window = _Window(60.0)
@@ -173,13 +172,11 @@ class Contended:
         return dict.fromkeys(self._window.counts, total)
 
 
-class Silence:
+class Silence(Rule):
     """Heartbeats: a worker is silent for so many of its usual intervals."""
 
     pattern = HEARTBEATS
     thresholds = (2.5, 3.0, 4.0, 5.0, 8.0, 12.0)
-    counts_sources = False
-    variant = ""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
@@ -212,12 +209,11 @@ class Silence:
         return found
 
 
-class UnequalWork:
+class UnequalWork(Rule):
     """Imbalance: a worker has had so many times the mean of the work within some minutes."""
 
     pattern = IMBALANCE
     thresholds = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
-    counts_sources = False
 
     def __init__(self, seconds: float) -> None:
         self.variant = f"window={seconds:g}"
@@ -247,7 +243,7 @@ class UnequalWork:
 
 def all_rules() -> list[Rule]:
     """Every variant of every rule, fresh."""
-    return [
+    rules: list[Rule] = [
         *(FailingSources(least) for least in (2, 3, 5)),
         HighLevels(),
         FailedLinks(),
@@ -255,6 +251,7 @@ def all_rules() -> list[Rule]:
         Silence(),
         *(UnequalWork(seconds) for seconds in (60.0, 120.0, 300.0)),
     ]
+    return rules
 
 
 class Setting(NamedTuple):
@@ -279,7 +276,9 @@ class NaiveMonitor:
 
     def __init__(self, rules: Iterable[Rule] | None = None) -> None:
         self._rules = list(all_rules() if rules is None else rules)
-        self._readings: dict[tuple[str, str], list[Reading]] = {(rule.pattern, rule.variant): [] for rule in self._rules}
+        self._readings: dict[tuple[str, str], list[Reading]] = {
+            (rule.pattern, rule.variant): [] for rule in self._rules
+        }
         self._next = float("-inf")
 
     def hear(self, observation: Observation) -> None:
@@ -297,8 +296,7 @@ class NaiveMonitor:
             if not found:
                 continue
             worst = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-            counted = getattr(rule, "counts_sources", False)
-            value = float(len(worst)) if counted else worst[0][1]
+            value = float(len(worst)) if rule.counts_sources else worst[0][1]
             if value >= rule.thresholds[0]:
                 self._readings[rule.pattern, rule.variant].append(Reading(now, value, tuple(worst[:_MAX_NAMED])))
 

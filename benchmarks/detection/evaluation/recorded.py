@@ -27,9 +27,14 @@ def label_of(row: dict[str, Any]) -> Label:
     expected = list(row["patterns"] or ())
     visible = row.get("evidence", {}).get("visible", True) is not False
     tolerances = [Tolerance(start, end + 600.0, frozenset(row.get("tolerated") or ()), "whole file")]
-    for burst in row.get("unlisted") or ():
-        patterns = frozenset({_UNLISTED})
-        tolerances.append(Tolerance(burst["start"], burst["end"] + 60.0, patterns, str(burst["kind"])))
+    tolerances += [
+        Tolerance(burst["start"], burst["end"] + 60.0, frozenset({_UNLISTED}), str(burst["kind"]))
+        for burst in row.get("unlisted") or ()
+    ]
+    tolerances += [
+        Tolerance(item["start"], item["end"], frozenset(item["patterns"]), item["why"])
+        for item in row.get("tolerances") or ()
+    ]
     if "pattern" in (faults[0] if faults else {}):
         made = tuple(_own(fault) for fault in faults)
     else:
@@ -37,9 +42,7 @@ def label_of(row: dict[str, Any]) -> Label:
         until = max((float(fault["end"]) for fault in faults), default=end)
         targets = tuple(dict.fromkeys(str(fault["target"]) for fault in faults))
         kinds = ", ".join(dict.fromkeys(str(fault["kind"]) for fault in faults))
-        made = tuple(
-            Fault(pattern, kinds, onset, max(onset, until), targets, visible=visible) for pattern in expected
-        )
+        made = tuple(Fault(pattern, kinds, onset, max(onset, until), targets, visible=visible) for pattern in expected)
     facts = {
         "dataset": row.get("dataset", ""),
         "kinds": sorted({str(fault["kind"]) for fault in faults}),
@@ -47,8 +50,6 @@ def label_of(row: dict[str, Any]) -> Label:
         "outcome": row.get("outcome"),
         "faulty": bool(faults),
     }
-    for item in row.get("tolerances") or ():
-        tolerances.append(Tolerance(item["start"], item["end"], frozenset(item["patterns"]), item["why"]))
     return Label(str(row["file"]), start, end, made, tuple(tolerances), facts)
 
 
@@ -81,7 +82,6 @@ def evaluate_recorded(path: Path, row: dict[str, Any]) -> Result:
     """One recorded file, replayed in this process."""
     label = label_of(row)
     monitor = NaiveMonitor()
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         outcome = replay_lines(label.name, (line for line in file), monitor.hear)
     return judged(label, outcome, monitor)

@@ -25,10 +25,6 @@ def naive(result: Result) -> Judgement:
     return result.naive
 
 
-def _any(result: Result, fault: Fault) -> bool:
-    return True
-
-
 @dataclass(slots=True)
 class Score:
     """One pattern over some recordings."""
@@ -84,14 +80,14 @@ def quantile(values: Sequence[float], share: float) -> float | None:
 
 
 def score(
-    results: Iterable[Result], pattern: str, of: Of = ours, chosen: Chosen = _any, *, false_alarms: bool = True
+    results: Iterable[Result], pattern: str, of: Of = ours, chosen: Chosen | None = None, *, false_alarms: bool = True
 ) -> Score:
-    """One pattern; `chosen` says which failures count."""
+    """One pattern; `chosen` says which failures count, all if it is None."""
     total = Score()
     for result in results:
         judgement = of(result)
         for number, fault in enumerate(result.label.faults):
-            if fault.pattern != pattern or not fault.visible or not chosen(result, fault):
+            if fault.pattern != pattern or not fault.visible or (chosen is not None and not chosen(result, fault)):
                 continue
             hit = judgement.hits.get(number)
             if hit is None:
@@ -134,7 +130,7 @@ def bins(results: Iterable[Result]) -> dict[str, Bins]:
 
 
 def confusion(results: Iterable[Result], of: Of = ours) -> dict[str, dict[str, int]]:
-    """By what happened: in how many recordings which patterns were reported. Only recordings with one failure, or none."""
+    """By what happened: in how many recordings which patterns were reported. Two failures at once are left out."""
     table: dict[str, dict[str, int]] = {}
     for result in results:
         faults = [fault for fault in result.label.faults if fault.visible]
@@ -176,7 +172,9 @@ def bootstrap(results: Sequence[Result], of: Of = ours, *, rounds: int = 500, se
         for name, value in zip(PATTERNS, values, strict=True):
             drawn[name].append(value)
         drawn["macro"].append(sum(there) / len(there) if there else 0.0)
-    return {name: Interval(quantile(values, 0.05) or 0.0, quantile(values, 0.95) or 0.0) for name, values in drawn.items()}
+    return {
+        name: Interval(quantile(values, 0.05) or 0.0, quantile(values, 0.95) or 0.0) for name, values in drawn.items()
+    }
 
 
 def _counts(result: Result, of: Of) -> list[tuple[int, int, int, int]]:

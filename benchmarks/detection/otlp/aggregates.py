@@ -86,9 +86,7 @@ def _histogram(name: str, unit: str, series: dict[str, Histogram], stamps: str, 
 
 
 def _sum(name: str, unit: str, series: dict[str, float], stamps: str, temporality: int) -> str:
-    points = ",".join(
-        f'{{"attributes":[{fragment}],{stamps},{_number(value)}}}' for fragment, value in series.items()
-    )
+    points = ",".join(f'{{"attributes":[{fragment}],{stamps},{_number(value)}}}' for fragment, value in series.items())
     return (
         f'{{"name":"{name}","unit":"{unit}","sum":{{"dataPoints":[{points}],'
         f'"aggregationTemporality":{temporality},"isMonotonic":true}}}}'

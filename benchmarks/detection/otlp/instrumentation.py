@@ -72,7 +72,11 @@ class Instrumentation:
             self.signs["failed spans"] += 1
             more, description = self.naming.failed(failure, form)
             fragment = joined(fragment, more)
-            rest = f',"status":{{"message":{logging.quoted(description)},"code":2}}' if description else ',"status":{"code":2}'
+            rest = (
+                f',"status":{{"message":{logging.quoted(description)},"code":2}}'
+                if description
+                else ',"status":{"code":2}'
+            )
             if self.profile.exception_events and failure.http_code is None:
                 text = event("exception", nanoseconds(end), fragments.exception(failure))
                 rest = f',"events":[{text}]{rest}'
@@ -273,9 +277,7 @@ class Instrumentation:
         if category is not None:
             self._add(node, "orchestrator.errors", "{error}", attribute("otel_monitor.error.category", category))
 
-    def _log(
-        self, node: Node, severity: int, text: str, failure: Failure | None, span: Span | None = None
-    ) -> None:
+    def _log(self, node: Node, severity: int, text: str, failure: Failure | None, span: Span | None = None) -> None:
         self.counts["logs"] += 1
         line = logging.record(node.simulation.now + node.clock_offset_s, severity, text, failure, span)
         self.outbox(node).logs.setdefault(logging.LOGGER, []).append(line)

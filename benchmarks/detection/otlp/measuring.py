@@ -79,20 +79,21 @@ class Measurements:
 
     def _fleet(self, orchestrator: Orchestrator, now: float, gauges: Gauges) -> None:
         records = list(orchestrator.workers.values())
-        busy = sum(1 for record in records if record.tasks or record.streams)
+        busy = sum(bool(record.tasks or record.streams) for record in records)
         for state, count in (("available", len(records) - busy), ("busy", busy)):
             gauges.read("orchestrator.worker.count", "{worker}", count, _WORKERS[state], up_down=True)
-        loads = []
+        loads: list[int] = []
         for record in records[:200]:
             fragment = fragments.worker(record.worker.name)
             gauges.read("orchestrator.heartbeat.age", "s", max(0.0, now - record.last_seen), fragment)
             load = len(record.streams) if record.streams else len(record.tasks)
             loads.append(load)
             gauges.read("orchestrator.worker.assigned", "{task}", load, fragment)
+        total = sum(loads)
         gauges.read("orchestrator.task.count", "{task}", len(orchestrator.pending), _STATES["pending"], up_down=True)
-        gauges.read("orchestrator.task.count", "{task}", sum(loads), _STATES["assigned"], up_down=True)
-        if len(loads) > 1 and sum(loads):
-            mean = sum(loads) / len(loads)
+        gauges.read("orchestrator.task.count", "{task}", total, _STATES["assigned"], up_down=True)
+        if len(loads) > 1 and total:
+            mean = total / len(loads)
             variation = (sum((load - mean) ** 2 for load in loads) / len(loads)) ** 0.5 / mean
             gauges.read("orchestrator.load.imbalance", "1", variation)
 
@@ -106,7 +107,9 @@ class Measurements:
         if database.system == "mysql":
             aggregates = self._instrumentation.aggregates(node)
             aggregates.add("mysql.row_locks", locks.waits - self._seen(node, "waits", locks.waits), _KINDS["waits"])
-            aggregates.add("mysql.row_locks", 1e3 * (locks.wait_s - self._seen(node, "time", locks.wait_s)), _KINDS["time"])
+            aggregates.add(
+                "mysql.row_locks", 1e3 * (locks.wait_s - self._seen(node, "time", locks.wait_s)), _KINDS["time"]
+            )
             gauges.read("mysql.threads", "1", database.active, _KINDS["running"], up_down=True)
             metrics = aggregates.export(now)
         else:
@@ -208,5 +211,3 @@ def _pool(node: Node, gauges: Gauges, *, older: bool) -> None:
     gauges.read("db.client.connection.count", "{connection}", idle, _POOL["idle"], up_down=True)
     gauges.read("db.client.connection.max", "{connection}", pool.capacity, _POOL_NAME, up_down=True)
     gauges.read("db.client.connection.pending_requests", "{request}", pool.waiting, _POOL_NAME, up_down=True)
-
-

@@ -137,7 +137,11 @@ class Roles(Libraries):
         return Form(
             f"process {task.kind.name}",
             CONSUMER,
-            joined(_role("process", worker.name, task.kind.name), _task_id(task), attribute("orchestrator.task.attempt", task.attempt)),
+            joined(
+                _role("process", worker.name, task.kind.name),
+                _task_id(task),
+                attribute("orchestrator.task.attempt", task.attempt),
+            ),
             OURS,
         )
 

@@ -10,17 +10,16 @@ from benchmarks.detection.evaluation.scores import Of, naive, ours
 from benchmarks.detection.report.tables import seconds, share, table, title
 from benchmarks.detection.scenarios.mechanism import PATTERNS
 
+_INTRODUCTION = """\
+Recordings of real systems by the labels that came with them, never used for fitting. Where the label maps to none of
+the six patterns nothing is demanded; what the label tolerates is neither right nor wrong.
+"""
+
 
 def section(results: Sequence[Result]) -> str:
     """One table for what was demanded, one for what was said without being demanded."""
     sets = list(dict.fromkeys(str(result.label.facts["dataset"]) for result in results))
-    parts = [
-        "Recordings of real systems by the labels that came with them, never used for fitting. Where the label maps to\n"
-        "none of the six patterns nothing is demanded; what the label tolerates is neither right nor wrong.\n",
-        _demanded(results, sets),
-        _said(results, sets),
-    ]
-    return "\n".join(parts)
+    return "\n".join((_INTRODUCTION, _demanded(results, sets), _said(results, sets)))
 
 
 def _of(results: Sequence[Result], name: str) -> list[Result]:
@@ -46,7 +45,16 @@ def _demanded(results: Sequence[Result], sets: Sequence[str]) -> str:
                         f"{share(theirs.recall)} / {share(theirs.precision)} / {share(theirs.f1)}",
                     )
                 )
-    head = ("set", "pattern", "demanded", "recall", "precision", "F1", "delay p50 / p95, s", "thresholds: recall / precision / F1")
+    head = (
+        "set",
+        "pattern",
+        "demanded",
+        "recall",
+        "precision",
+        "F1",
+        "delay p50 / p95, s",
+        "thresholds: recall / precision / F1",
+    )
     return table(head, rows)
 
 

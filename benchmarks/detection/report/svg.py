@@ -66,7 +66,7 @@ def confusion(table: Mapping[str, Mapping[str, int]], rows: Sequence[str], colum
 
 
 def reliability(bins: Mapping[str, Bins], patterns: Sequence[str]) -> str:
-    """How often a pattern was there, over how sure the detector was: on the diagonal where confidence is a probability."""
+    """How often a pattern was there, over how sure the detector was: a probability lies on the diagonal."""
     side, gap, left, top = 170, 60, 50, 40
     parts = []
     for number, pattern in enumerate(patterns):
@@ -98,5 +98,7 @@ def _diagram(bins: Bins, pattern: str, x: int, y: int, side: int) -> list[str]:
         parts.append(f'<polyline points="{path}" class="line"/>')
     for px, py, count in points:
         radius = 2.0 + min(6.0, count**0.25 / 2)
-        parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:.1f}" class="dot"><title>{count} cells</title></circle>')
+        parts.append(
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:.1f}" class="dot"><title>{count} cells</title></circle>'
+        )
     return parts

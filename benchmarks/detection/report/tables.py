@@ -13,6 +13,10 @@ from benchmarks.detection.scenarios.labels import Fault
 from benchmarks.detection.scenarios.mechanism import MECHANISMS, PATTERNS
 from benchmarks.detection.simulator.shape import LOADS
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+DASH = "\N{EN DASH}"
+Group = tuple[str, Callable[[Result], bool]]
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; all columns but the first are figures."""
@@ -26,11 +30,11 @@ def title(pattern: str) -> str:
 
 
 def share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}".lstrip("0") if value < 1 else "1.00"
+    return DASH if value is None else f"{value:.2f}".lstrip("0") if value < 1 else "1.00"
 
 
 def seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"
+    return DASH if value is None else f"{value:.0f}"
 
 
 def main_table(results: Sequence[Result], intervals: dict[str, Interval]) -> str:
@@ -45,7 +49,7 @@ def main_table(results: Sequence[Result], intervals: dict[str, Interval]) -> str
                 str(item.wanted),
                 share(item.precision),
                 share(item.recall),
-                f"**{share(item.f1)}** ({share(interval.low)}–{share(interval.high)})",
+                f"**{share(item.f1)}** ({share(interval.low)}{DASH}{share(interval.high)})",
                 f"{seconds(item.delay(0.5))} / {seconds(item.delay(0.95))}",
                 share(item.overlap),
                 f"{share(other.precision)} / {share(other.recall)}",
@@ -54,7 +58,7 @@ def main_table(results: Sequence[Result], intervals: dict[str, Interval]) -> str
             )
         )
     whole = intervals["macro"]
-    macro = f"**{share(scores.macro_f1(mine))}** ({share(whole.low)}–{share(whole.high)})"
+    macro = f"**{share(scores.macro_f1(mine))}** ({share(whole.low)}{DASH}{share(whole.high)})"
     rows.append(("mean", "", "", "", macro, "", "", "", share(scores.macro_f1(theirs)), ""))
     head = (
         "pattern",
@@ -71,7 +75,7 @@ def main_table(results: Sequence[Result], intervals: dict[str, Interval]) -> str
     return table(head, rows)
 
 
-def group_table(results: Sequence[Result], name: str, groups: Sequence[tuple[str, Callable[[Result], bool]]]) -> str:
+def group_table(results: Sequence[Result], name: str, groups: Sequence[Group]) -> str:
     """F1 of each pattern in groups of recordings; false alarms are those of the group's recordings."""
     rows = []
     for text, belongs in groups:
@@ -79,7 +83,7 @@ def group_table(results: Sequence[Result], name: str, groups: Sequence[tuple[str
         if not chosen:
             continue
         mine, theirs = scores.scores(chosen), scores.scores(chosen, naive)
-        cells = [f"{share(mine[p].f1)}" if mine[p].wanted else "–" for p in PATTERNS]
+        cells = [f"{share(mine[p].f1)}" if mine[p].wanted else DASH for p in PATTERNS]
         delays = [hit.delay_s for p in PATTERNS if p != "resource_exhaustion" for hit in mine[p].hits]
         rows.append(
             (
@@ -95,11 +99,11 @@ def group_table(results: Sequence[Result], name: str, groups: Sequence[tuple[str
     return table((name, "failures", *short, "mean", "thresholds: mean", "delay p50 / p95, s"), rows)
 
 
-def load_groups() -> list[tuple[str, Callable[[Result], bool]]]:
-    return [(f"×{load:g}", lambda result, load=load: result.label.facts["load"] == load) for load in LOADS]
+def load_groups() -> list[Group]:
+    return [(f"{TIMES}{load:g}", _with("load", load)) for load in LOADS]
 
 
-def seen_groups() -> list[tuple[str, Callable[[Result], bool]]]:
+def seen_groups() -> list[Group]:
     """Recordings whose mechanisms were all seen in fitting or tuning, and the others."""
     return [
         ("seen in fitting or tuning", lambda result: not result.label.facts["held_out"]),
@@ -107,9 +111,13 @@ def seen_groups() -> list[tuple[str, Callable[[Result], bool]]]:
     ]
 
 
-def fact_groups(results: Sequence[Result], fact: str) -> list[tuple[str, Callable[[Result], bool]]]:
+def fact_groups(results: Sequence[Result], fact: str) -> list[Group]:
     values = sorted({result.label.facts[fact] for result in results}, key=str)
-    return [(f"{value}", lambda result, value=value: result.label.facts[fact] == value) for value in values]
+    return [(f"{value}", _with(fact, value)) for value in values]
+
+
+def _with(fact: str, value: object) -> Callable[[Result], bool]:
+    return lambda result: bool(result.label.facts[fact] == value)
 
 
 def mechanism_table(results: Sequence[Result]) -> str:
@@ -131,13 +139,22 @@ def mechanism_table(results: Sequence[Result]) -> str:
                 title(item.pattern),
                 str(mine.wanted),
                 str(hidden),
-                share(mine.recall) if mine.wanted else "–",
+                share(mine.recall) if mine.wanted else DASH,
                 f"{seconds(mine.delay(0.5))} / {seconds(mine.delay(0.95))}",
                 share(mine.overlap),
-                share(theirs.recall) if theirs.wanted else "–",
+                share(theirs.recall) if theirs.wanted else DASH,
             )
         )
-    head = ("mechanism", "pattern", "failures", "not visible", "recall", "delay p50 / p95, s", "Jaccard", "thresholds: recall")
+    head = (
+        "mechanism",
+        "pattern",
+        "failures",
+        "not visible",
+        "recall",
+        "delay p50 / p95, s",
+        "Jaccard",
+        "thresholds: recall",
+    )
     return table(head, rows)
 
 
@@ -152,7 +169,7 @@ def false_alarm_table(results: Sequence[Result]) -> str:
 
 def _a_day(results: Sequence[Result], of: Of, pattern: str | None) -> str:
     count, days = scores.false_per_day(results, of, pattern)
-    return f"{count / days:.2f} ({count})" if days else "–"
+    return f"{count / days:.2f} ({count})" if days else DASH
 
 
 def culprit_table(results: Sequence[Result]) -> str:

@@ -19,6 +19,7 @@ from benchmarks.detection.simulator.kernel import Body
 from benchmarks.detection.simulator.machine import MIB
 from benchmarks.detection.simulator.service import Service
 from benchmarks.detection.simulator.shape import Routing, Shape
+from benchmarks.detection.simulator.worker import Worker
 from benchmarks.detection.simulator.world import World
 
 _LONGEST_S = 900.0
@@ -57,41 +58,43 @@ def _failing(stage: Stage, *, at_least: int = 2) -> None:
 def poison_task(stage: Stage) -> Body[None]:
     """A task kills whoever runs it, is given to another, and kills that one too."""
     world, rng, episode = stage.world, stage.rng, stage.episode
-    victims_wanted = rng.randint(3, min(8, max(3, len(world.living()) - 1)))
+    wanted = rng.randint(3, min(8, max(3, len(world.living()) - 1)))
     back_after_s = rng.choice((20.0, 60.0, None))
     tasks = [world.workload.make(stage.now) for _ in range(rng.choice((1, 1, 2)))]
     for task in tasks:
         task.kills = True
         world.submit(task)
     episode.root = tasks[0].stream or tasks[0].id
-    known: dict[str, float] = {}
-    deaths = 0
+    deaths: list[tuple[float, str]] = []
     last = began = stage.now
-    while deaths < victims_wanted and stage.now - last < 180.0 and stage.now - began < _LONGEST_S:
+    while len(deaths) < wanted and stage.now - last < 180.0 and stage.now - began < _LONGEST_S:
         yield 0.25
-        for worker in world.workers:
-            died_at = worker.died_at
-            if died_at is not None and died_at > began and known.get(worker.name) != died_at:
-                known[worker.name] = died_at
-                deaths, last = deaths + 1, stage.now
-                if deaths == 2:  # one death is no cascade
-                    stage.begin()
-                if back_after_s is not None:
-                    world.simulation.after(back_after_s, world.revive, worker)
-    for orchestrator in world.orchestrators:
-        for waiting in [task for task in orchestrator.pending if task.kills]:
-            orchestrator.pending.remove(waiting)
+        for died_at, worker in _deaths(world, began, deaths):
+            deaths.append((died_at, worker.name))
+            last = stage.now
+            if len(deaths) == 2:  # one death is no cascade
+                stage.begin()
+            if back_after_s is not None:
+                world.simulation.after(back_after_s, world.revive, worker)
     for task in tasks:
-        task.kills = False
-    if deaths < 3:
-        episode.visible = False
-        if deaths < 2:
-            stage.begin()
-    episode.sources = list(known)
+        task.kills = False  # somebody has seen what it does
+    episode.visible = len(deaths) >= 3
+    if len(deaths) < 2:
+        stage.begin()
+    episode.sources = list(dict.fromkeys(name for _, name in deaths))
     stage.finish()
     yield 60.0
     for worker in list(world.workers):
         world.revive(worker)
+
+
+def _deaths(world: World, since: float, known: list[tuple[float, str]]) -> list[tuple[float, Worker]]:
+    """Workers that have died since, and are not known to have."""
+    return [
+        (worker.died_at, worker)
+        for worker in world.workers
+        if worker.died_at is not None and worker.died_at > since and (worker.died_at, worker.name) not in known
+    ]
 
 
 @mechanism(
@@ -114,22 +117,17 @@ def overload_shift(stage: Stage) -> Body[None]:
     episode.root = first.name
     began = stage.now
     killed = world.parts.killed_for_memory
-    before = len(killed)
-    seen = before
-    while stage.now - began < _LONGEST_S and (len(killed) - before < 6 or stage.now - killed[before][0] < 60.0):
+    before = seen = len(killed)
+    while stage.now - began < _LONGEST_S and (seen - before < 6 or stage.now - killed[before][0] < 60.0):
         yield 0.5
-        while seen < len(killed):
-            name = killed[seen][1]
-            seen += 1
-            if seen - before == 1:
+        for _, name in killed[seen:]:
+            if seen == before:
                 stage.begin()
-            for worker in world.workers:
-                if worker.name == name:
-                    world.simulation.after(rng.uniform(10.0, 40.0), world.revive, worker)
-    if seen - before < 2:
-        episode.visible = False
-        if seen == before:
-            stage.begin()
+            seen += 1
+            _revive_later(world, name, rng.uniform(10.0, 40.0))
+    episode.visible = seen - before >= 2
+    if seen == before:
+        stage.begin()
     episode.sources = list(dict.fromkeys([first.name, *(name for _, name in killed[before:])]))
     del workload.factors["overload"]
     for orchestrator in world.orchestrators:  # operators throw the backlog away
@@ -137,6 +135,12 @@ def overload_shift(stage: Stage) -> Body[None]:
     for worker in world.workers:
         worker.footprint = 0.0
     stage.finish()
+
+
+def _revive_later(world: World, name: str, after_s: float) -> None:
+    for worker in world.workers:
+        if worker.name == name:
+            world.simulation.after(after_s, world.revive, worker)
 
 
 @mechanism("a dependency fails its callers", CASCADE, EVERYWHERE, Capability.ERRORS, shape=_has_services)
@@ -161,7 +165,7 @@ def dependency_failure(stage: Stage) -> Body[None]:
     stage.finish()
 
 
-def _persistent_callers(world: World, rng: random.Random) -> None:
+def _persistent_callers(world: World, _rng: random.Random) -> None:
     client = world.parts.calls.client
     client.retries, client.timeout_s, client.backoff_s = 3, 1.0, 0.05
 

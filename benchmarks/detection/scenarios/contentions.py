@@ -29,11 +29,11 @@ def _locking_server(shape: Shape, rng: random.Random) -> None:
         shape.database = rng.choice(("postgresql", "mysql"))
 
 
-def _postgres(shape: Shape, rng: random.Random) -> None:
+def _postgres(shape: Shape, _rng: random.Random) -> None:
     shape.database = "postgresql"
 
 
-def _all_write(world: World, rng: random.Random) -> None:
+def _all_write(world: World, _rng: random.Random) -> None:
     """Every kind of task uses the database, as contention needs writers."""
     table = world.names.tables[0]
     kinds = []
@@ -99,7 +99,9 @@ def hot_row(stage: Stage) -> Body[None]:
     yield from _during(stage, rewrite, stage.seconds(60.0, 240.0, tasks=60))
 
 
-@mechanism("a storm of deadlocks", CONTENTION, EVERYWHERE, Capability.DATABASE, shape=_locking_server, prepare=_all_write)
+@mechanism(
+    "a storm of deadlocks", CONTENTION, EVERYWHERE, Capability.DATABASE, shape=_locking_server, prepare=_all_write
+)
 def deadlocks(stage: Stage) -> Body[None]:
     """Two code paths lock the same rows in opposite order."""
     rng = stage.rng
@@ -116,9 +118,7 @@ def deadlocks(stage: Stage) -> Body[None]:
     yield from _during(stage, rewrite, stage.seconds(60.0, 240.0, tasks=60))
 
 
-@mechanism(
-    "serialisation failures", CONTENTION, NOT_FITTED, Capability.DATABASE, shape=_postgres, prepare=_all_write
-)
+@mechanism("serialisation failures", CONTENTION, NOT_FITTED, Capability.DATABASE, shape=_postgres, prepare=_all_write)
 def serialisation(stage: Stage) -> Body[None]:
     """Transactions read, compute and write the same few rows: all but the first must begin again."""
     rng, database = stage.rng, stage.world.database

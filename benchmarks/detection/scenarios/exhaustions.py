@@ -82,9 +82,7 @@ def memory_leak(stage: Stage) -> Body[None]:
     yield from _restart(stage, victims)
 
 
-@mechanism(
-    "file descriptors leak", EXHAUSTION, EVERYWHERE, Capability.LEVELS, tolerated=(HEARTBEATS, CASCADE)
-)
+@mechanism("file descriptors leak", EXHAUSTION, EVERYWHERE, Capability.LEVELS, tolerated=(HEARTBEATS, CASCADE))
 def file_leak(stage: Stage) -> Body[None]:
     """Connections are not closed; in the end nothing can be opened any more."""
     victims = _victims(stage)
@@ -182,9 +180,7 @@ def cpu_saturation(stage: Stage) -> Body[None]:
     stage.finish()
 
 
-@mechanism(
-    "saw-tooth with a rising floor", EXHAUSTION, HELD_OUT, Capability.LEVELS, tolerated=(HEARTBEATS,)
-)
+@mechanism("saw-tooth with a rising floor", EXHAUSTION, HELD_OUT, Capability.LEVELS, tolerated=(HEARTBEATS,))
 def rising_floor(stage: Stage) -> Body[None]:
     """Each collection of a busy heap leaves more behind than the one before."""
     rng, episode, world = stage.rng, stage.episode, stage.world
@@ -196,7 +192,10 @@ def rising_floor(stage: Stage) -> Body[None]:
     episode.sources = names_of(victims)
     period_s = rng.uniform(15.0, 60.0)
     collections = rng.randint(8, 20)
-    keep = {worker.name: (0.98 - (worker.machine.memory - worker.machine.garbage) / worker.machine.capacity.memory) for worker in victims}
+    keep = {
+        worker.name: (0.98 - (worker.machine.memory - worker.machine.garbage) / worker.machine.capacity.memory)
+        for worker in victims
+    }
     began = stage.now
     while stage.now - began < 2 * period_s * collections:
         yield 1.0

@@ -29,30 +29,28 @@ def _seconds(stage: Stage) -> float:
     return stage.seconds(150.0, 420.0, tasks=_TASKS)
 
 
-def _not_owned(shape: Shape, rng: random.Random) -> None:
+def _not_owned(shape: Shape, _rng: random.Random) -> None:
     shape.standby = shape.orchestrators == 2
     if shape.routing is Routing.OWNERS:
         shape.routing = Routing.LEAST_LOADED
 
 
-def _owned(shape: Shape, rng: random.Random) -> None:
+def _owned(shape: Shape, _rng: random.Random) -> None:
     shape.standby = shape.orchestrators == 2
     shape.routing = Routing.OWNERS
 
 
-def _pulled(shape: Shape, rng: random.Random) -> None:
+def _pulled(shape: Shape, _rng: random.Random) -> None:
     shape.standby = shape.orchestrators == 2
     shape.routing = Routing.PULL
 
 
-def _least_loaded(shape: Shape, rng: random.Random) -> None:
+def _least_loaded(shape: Shape, _rng: random.Random) -> None:
     shape.standby = shape.orchestrators == 2
     shape.routing = Routing.LEAST_LOADED
 
 
-@mechanism(
-    "sticky routing", IMBALANCE, EVERYWHERE, Capability.WORK, tolerated=(EXHAUSTION,), shape=_not_owned
-)
+@mechanism("sticky routing", IMBALANCE, EVERYWHERE, Capability.WORK, tolerated=(EXHAUSTION,), shape=_not_owned)
 def sticky_routing(stage: Stage) -> Body[None]:
     """Sessions stick: a few workers are given most of the tasks."""
     world, rng = stage.world, stage.rng

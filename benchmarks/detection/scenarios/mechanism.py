@@ -151,9 +151,7 @@ def mechanism(
     def register(run: Run) -> Run:
         if name in MECHANISMS:
             raise ValueError(f"there are two mechanisms named {name!r}")
-        MECHANISMS[name] = Mechanism(
-            name, pattern, run, splits, frozenset(needs), frozenset(tolerated), shape, prepare
-        )
+        MECHANISMS[name] = Mechanism(name, pattern, run, splits, frozenset(needs), frozenset(tolerated), shape, prepare)
         return run
 
     return register

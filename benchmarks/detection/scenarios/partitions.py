@@ -77,7 +77,9 @@ def zone_split(stage: Stage) -> Body[None]:
     _judge(stage)
 
 
-@mechanism("workers are cut off from their orchestrator", PARTITION, EVERYWHERE, Capability.LINKS, tolerated=(HEARTBEATS,))
+@mechanism(
+    "workers are cut off from their orchestrator", PARTITION, EVERYWHERE, Capability.LINKS, tolerated=(HEARTBEATS,)
+)
 def workers_isolated(stage: Stage) -> Body[None]:
     """Some workers lose their orchestrator and nothing else: they go on with what they have."""
     world = stage.world
@@ -85,8 +87,9 @@ def workers_isolated(stage: Stage) -> Body[None]:
     bosses = {node.name for node in world.orchestrators}
     stage.begin()
     cut = Cut(
-        lambda source, target, _channel: (source.name in names and target.name in bosses)
-        or (source.name in bosses and target.name in names)
+        lambda source, target, _channel: (
+            (source.name in names and target.name in bosses) or (source.name in bosses and target.name in names)
+        )
     )
     world.network.conditions.append(cut)
     yield _long_enough(stage)
@@ -94,7 +97,7 @@ def workers_isolated(stage: Stage) -> Body[None]:
     _judge(stage)
 
 
-def _mesh(shape: Shape, rng: random.Random) -> None:
+def _mesh(shape: Shape, _rng: random.Random) -> None:
     shape.mesh = True
     shape.workers = max(shape.workers, 5)
 
@@ -106,23 +109,19 @@ def mesh_split(stage: Stage) -> Body[None]:
     names = _isolated(stage, 0.35, 0.5)
     stage.episode.accepted = [[worker.name for worker in world.living() if worker.name not in names]]
     stage.begin()
-    cut = Cut(
-        lambda source, target, channel: channel == "peer" and (source.name in names) != (target.name in names)
-    )
+    cut = Cut(lambda source, target, channel: channel == "peer" and (source.name in names) != (target.name in names))
     world.network.conditions.append(cut)
     yield stage.seconds(80.0, 240.0, tasks=60)
     world.network.conditions.remove(cut)
     _judge(stage)
 
 
-def _pushes(shape: Shape, rng: random.Random) -> None:
+def _pushes(shape: Shape, _rng: random.Random) -> None:
     if shape.routing is Routing.OWNERS:
         shape.routing = Routing.LEAST_LOADED
 
 
-@mechanism(
-    "one-way loss", PARTITION, NOT_FITTED, Capability.LINKS, tolerated=(HEARTBEATS,), shape=_pushes
-)
+@mechanism("one-way loss", PARTITION, NOT_FITTED, Capability.LINKS, tolerated=(HEARTBEATS,), shape=_pushes)
 def one_way(stage: Stage) -> Body[None]:
     """Some workers are heard and not reached, or reached and not heard."""
     world = stage.world
@@ -132,9 +131,11 @@ def one_way(stage: Stage) -> Body[None]:
     stage.episode.intensity["direction"] = "to the workers" if outward else "from the workers"
     stage.begin()
     cut = Cut(
-        lambda source, target, _channel: (source.name in bosses and target.name in names)
-        if outward
-        else (source.name in names and target.name in bosses)
+        lambda source, target, _channel: (
+            (source.name in bosses and target.name in names)
+            if outward
+            else (source.name in names and target.name in bosses)
+        )
     )
     world.network.conditions.append(cut)
     yield _long_enough(stage)
@@ -149,8 +150,11 @@ def flapping(stage: Stage) -> Body[None]:
     names = _isolated(stage)
     bosses = {node.name for node in world.orchestrators}
     stage.begin()
-    cut = Cut(lambda source, target, _channel: (source.name in names and target.name in bosses)
-              or (source.name in bosses and target.name in names))
+    cut = Cut(
+        lambda source, target, _channel: (
+            (source.name in names and target.name in bosses) or (source.name in bosses and target.name in names)
+        )
+    )
     world.network.conditions.append(cut)
     began = stage.now
     wanted_s = max(150.0, _long_enough(stage))
@@ -164,17 +168,16 @@ def flapping(stage: Stage) -> Body[None]:
     _judge(stage)
 
 
-@mechanism(
-    "half-open connections", PARTITION, HELD_OUT, Capability.LINKS, tolerated=(HEARTBEATS,), shape=_pushes
-)
+@mechanism("half-open connections", PARTITION, HELD_OUT, Capability.LINKS, tolerated=(HEARTBEATS,), shape=_pushes)
 def half_open(stage: Stage) -> Body[None]:
     """Heartbeats arrive, and nothing else does: those workers start no task although many wait."""
     world = stage.world
     names = _isolated(stage)
     stage.begin()
     cut = Cut(
-        lambda source, target, channel: channel in ("assign", "peer", "report")
-        and (source.name in names or target.name in names)
+        lambda source, target, channel: (
+            channel in ("assign", "peer", "report") and (source.name in names or target.name in names)
+        )
     )
     world.network.conditions.append(cut)
     yield stage.seconds(80.0, 240.0, tasks=60)

@@ -19,7 +19,7 @@ from benchmarks.detection.scenarios import (  # noqa: F401 - they register what 
     traffic_events,
 )
 from benchmarks.detection.scenarios.background import Background, backgrounds_of
-from benchmarks.detection.scenarios.mechanism import PATTERNS, Mechanism, mechanisms_of
+from benchmarks.detection.scenarios.mechanism import IMBALANCE, PATTERNS, Mechanism, mechanisms_of
 from benchmarks.detection.scenarios.split import Split, number_of
 from benchmarks.detection.simulator.shape import Shape, draw_shape
 
@@ -94,31 +94,34 @@ def _failing(seed: int, split: Split, number: int, rng: random.Random) -> Plan:
     for item in mechanisms[1:]:
         made.faults.append(Happening(item, lead_in_s + rng.uniform(10.0, 120.0)))
     pool = [item for item in backgrounds_of(split) if not item.alone]
-    for item in rng.sample(pool, k=rng.choices((0, 1, 2), weights=(3, 4, 2))[0]):
-        made.backgrounds.append(Happening(item, rng.uniform(60.0, lead_in_s + 200.0)))
+    for event in rng.sample(pool, k=rng.choices((0, 1, 2), weights=(3, 4, 2))[0]):
+        made.backgrounds.append(Happening(event, rng.uniform(60.0, lead_in_s + 200.0)))
     return made
 
 
 def _system(mechanisms: list[Mechanism], load: float, rng: random.Random) -> tuple[Shape, Profile]:
     """A system in which these mechanisms can happen, and telemetry that shows them."""
+    shape, profile = _draw(mechanisms, load, rng)
     for _ in range(_TRIES):
-        shape = draw_shape(rng, load=load, workers=rng.choice((5, 12)) if load > 5 else None)
-        for item in mechanisms:
-            item.shape(shape, rng)
-        profile = draw_profile(rng, heartbeat_s=shape.heartbeat_s)
         found = profile.capabilities(load)
         if all(item.needs & found for item in mechanisms) and _shown(mechanisms, profile):
             return shape, profile
+        shape, profile = _draw(mechanisms, load, rng)
     profile.signals, profile.sampling, profile.metric_interval_s = frozenset(Signal), 1.0, 10.0
     profile.heartbeat_events = True
     return shape, profile
 
 
+def _draw(mechanisms: list[Mechanism], load: float, rng: random.Random) -> tuple[Shape, Profile]:
+    shape = draw_shape(rng, load=load, workers=rng.choice((5, 12)) if load > 5 else None)
+    for item in sorted(mechanisms, key=lambda item: item.pattern == IMBALANCE):  # those need their way of routing
+        item.shape(shape, rng)
+    return shape, draw_profile(rng, heartbeat_s=shape.heartbeat_s)
+
+
 def _shown(mechanisms: list[Mechanism], profile: Profile) -> bool:
     """Mechanisms that need metrics get them often enough."""
-    return all(
-        Capability.LEVELS not in item.needs or profile.metric_interval_s <= 30.0 for item in mechanisms  # noqa: PLR2004
-    )
+    return all(Capability.LEVELS not in item.needs or profile.metric_interval_s <= 30.0 for item in mechanisms)
 
 
 def _healthy(seed: int, split: Split, rng: random.Random) -> Plan:

@@ -20,12 +20,20 @@ _AFTERMATH_S = 180.0
 
 
 class Scenario:
-    """Everything follows from the seed, which also names the split."""
+    """Everything follows from the seed, which also names the split.
 
-    def __init__(self, seed: int, planned: Plan | None = None) -> None:
+    Args:
+        seed: which scenario it is.
+        planned: another plan than the seed's own.
+        instrument: makes the instrumentation; a subclass may look at what it is told.
+    """
+
+    def __init__(
+        self, seed: int, planned: Plan | None = None, instrument: type[Instrumentation] = Instrumentation
+    ) -> None:
         self.plan = planned if planned is not None else plan(seed)
         self.seed = seed
-        self.instrumentation = Instrumentation(self.plan.profile, self._random("telemetry"))
+        self.instrumentation = instrument(self.plan.profile, self._random("telemetry"))
         self.world = World(self.plan.shape, self._random("world"), self.plan.start, self.instrumentation)
         self.episodes: list[Episode] = []
         self._measurements = Measurements(self.world, self.instrumentation, self._random("metrics"))
@@ -59,7 +67,10 @@ class Scenario:
 
     def _begin(self, happening: Happening, body: Body[None]) -> None:
         self._running += 1
-        self.world.simulation.after(happening.after_s, self.world.simulation.spawn, body)
+        self.world.simulation.after(happening.after_s, self._start, body)
+
+    def _start(self, body: Body[None]) -> None:
+        self.world.simulation.spawn(body)
 
     def _fault(self, mechanism: Mechanism, stage: Stage) -> Body[None]:
         stage.episode.onset = stage.now

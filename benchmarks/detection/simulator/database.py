@@ -114,7 +114,9 @@ class Database:
         if got is not Got.LOCK:
             return self.errors.deadlock if got is Got.DEADLOCK else self.errors.lock_timeout
         crowd = 1.0 + max(0, self._active - 24) / 24
-        yield statement.seconds * self.io_factor * crowd * self.node.machine.stretch() * (0.6 + 0.8 * self._rng.random())
+        yield (
+            statement.seconds * self.io_factor * crowd * self.node.machine.stretch() * (0.6 + 0.8 * self._rng.random())
+        )
         if statement.writes and self.node.machine.disk / self.node.machine.capacity.disk > _DISK_IS_FULL:
             return self.errors.disk_full
         if statement.writes and client.machine.disk / client.machine.capacity.disk > _DISK_IS_FULL and local:

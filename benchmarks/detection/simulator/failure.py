@@ -1,4 +1,4 @@
-"""How a piece of work fails, as a program would see it: an exception with its message, and codes where there are any."""
+"""How a piece of work fails, as a program would see it: an exception with its message, and codes if there are any."""
 
 from __future__ import annotations
 

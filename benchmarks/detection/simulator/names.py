@@ -35,7 +35,13 @@ _SERVICES = (
     "token-vault",
     "preferences",
 )
-_ROLES = (("scheduler", "worker"), ("coordinator", "agent"), ("dispatcher", "runner"), ("manager", "node"), ("master", "executor"))
+_ROLES = (
+    ("scheduler", "worker"),
+    ("coordinator", "agent"),
+    ("dispatcher", "runner"),
+    ("manager", "node"),
+    ("master", "executor"),
+)
 
 
 @dataclass(slots=True)

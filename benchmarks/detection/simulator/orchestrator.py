@@ -37,7 +37,14 @@ class Orchestrator(Node):
     """One orchestrator process."""
 
     def __init__(
-        self, parts: Parts, rng: random.Random, name: str, capacity: Capacity, zone: str, policy: Policy, conduct: Conduct
+        self,
+        parts: Parts,
+        rng: random.Random,
+        name: str,
+        capacity: Capacity,
+        zone: str,
+        policy: Policy,
+        conduct: Conduct,
     ) -> None:
         super().__init__(parts.simulation, rng, name, parts.names.orchestrator_service, capacity, zone)
         self.parts = parts
@@ -150,9 +157,7 @@ class Orchestrator(Node):
         began = self.simulation.now
         task.span = self.parts.observer.span(self, None)
         worker = record.worker
-        failure = yield from self.parts.network.request(
-            self, worker, "assign", self.conduct.assign_timeout_s, lambda: _agree(worker)
-        )
+        failure = yield from self.parts.network.request(self, worker, "assign", self.conduct.assign_timeout_s, _agree)
         self.parts.observer.assigned(self, worker, task, task.span, began, failure)
 
     def _place_all(self, owners: Owners, streams: list[str], reason: str) -> Body[None]:
@@ -273,7 +278,7 @@ def _remember(worker: Worker) -> Statement:
     return Statement("UPDATE", "workers", 0.002, row=worker.name)
 
 
-def _agree(worker: Worker) -> Body[Failure | None]:
+def _agree() -> Body[Failure | None]:
     yield 0.0005
     return None
 

@@ -74,6 +74,7 @@ class Calls:
     def call(self, caller: Node, service: Service, parent: Span) -> Body[Failure | None]:
         """Call until it succeeds or the caller has had enough."""
         client = self.client
+        failure: Failure | None = None
         for attempt in range(client.retries + 1):
             failure = yield from self._try(caller, service, parent)
             if failure is None or (failure.http_code is not None and failure.http_code < 500):

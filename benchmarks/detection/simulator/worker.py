@@ -85,7 +85,11 @@ class Worker(Node):
                 began = self.simulation.now
                 span = self.parts.observer.span(self, None)
                 failure = yield from self.parts.network.request(
-                    self, orchestrator, "register", 5.0, lambda to=orchestrator: to.take_in(self)  # type: ignore[misc]
+                    self,
+                    orchestrator,
+                    "register",
+                    5.0,
+                    lambda to=orchestrator: to.take_in(self),  # type: ignore[misc]
                 )
                 self.parts.observer.registered(orchestrator, self, span, began, failure)
                 if failure is None:
@@ -111,8 +115,10 @@ class Worker(Node):
         rhythm, rng = self.rhythm, self.rng
         due = self.simulation.now
         while True:
-            due = max(due + rhythm.interval_s, self.simulation.now) if rhythm.fixed_rate else (
-                self.simulation.now + rhythm.interval_s
+            due = (
+                max(due + rhythm.interval_s, self.simulation.now)
+                if rhythm.fixed_rate
+                else (self.simulation.now + rhythm.interval_s)
             )
             yield max(0.0, due - self.simulation.now + rhythm.interval_s * rhythm.jitter * rng.random())
             lag_s = self.machine.loop_delay_s()
@@ -124,7 +130,11 @@ class Worker(Node):
                 continue
             began = self.simulation.now
             failure = yield from self.parts.network.request(
-                self, orchestrator, "heartbeat", rhythm.timeout_s, lambda to=orchestrator: to.heartbeat(self)  # type: ignore[misc]
+                self,
+                orchestrator,
+                "heartbeat",
+                rhythm.timeout_s,
+                lambda to=orchestrator: to.heartbeat(self),  # type: ignore[misc]
             )
             self.parts.observer.heartbeat_sent(self, orchestrator, began, failure)
             if failure is None and self.name not in orchestrator.workers:
@@ -199,6 +209,7 @@ class Worker(Node):
             if failure is not None:
                 return failure
         if kind.statements:
+            failure = None
             for attempt in range(parts.database_retries + 1):
                 failure = yield from parts.database.transact(self, kind.statements, span)
                 if failure is None or not failure.locked or attempt == parts.database_retries:

@@ -32,7 +32,9 @@ class World:
         self.rng = rng
         self.simulation = Simulation(start)
         self.names = Names.draw(rng)
-        self.zones = tuple(f"{rng.choice(('eu-west', 'us-east', 'rack', 'az'))}-{letter}" for letter in "abc"[: shape.zones])
+        self.zones = tuple(
+            f"{rng.choice(('eu-west', 'us-east', 'rack', 'az'))}-{letter}" for letter in "abc"[: shape.zones]
+        )
         self.observer = observer
         self.network = Network(self.simulation, rng)
         node = self._node(self.names.database, shape.database, self.zones[0])
@@ -106,15 +108,19 @@ class World:
     def _kinds(self) -> tuple[Kind, ...]:
         rng, shape = self.rng, self.shape
         rate = _TASKS_PER_WORKER_S * shape.load
-        self.slots = rng.choice((1, 2)) if shape.load < 0.5 else rng.choice((2, 4)) if shape.load < 5 else rng.choice((4, 8))
+        self.slots = (
+            rng.choice((1, 2)) if shape.load < 0.5 else rng.choice((2, 4)) if shape.load < 5 else rng.choice((4, 8))
+        )
         self.cores = float(max(1, self.slots // rng.choice((1, 2))))
         seconds = min(20.0, max(0.01, shape.utilisation * self.cores / rate))
         entries = list(self.parts.services)[:2] if len(self.parts.services) >= 3 else list(self.parts.services)[:1]
         garbage = 256 * MIB / (rate * rng.uniform(60.0, 600.0))
-        kinds = []
+        kinds: list[Kind] = []
         for name in self.names.tasks:
             table = rng.choice(self.names.tables)
-            statements = (Statement(rng.choice(("UPDATE", "INSERT")), table, rng.uniform(0.002, 0.012)),)
+            statements: tuple[Statement, ...] = (
+                Statement(rng.choice(("UPDATE", "INSERT")), table, rng.uniform(0.002, 0.012)),
+            )
             if rng.random() < 0.3:
                 statements = (Statement("SELECT", table, rng.uniform(0.001, 0.008), writes=False), *statements)
             kinds.append(
@@ -131,8 +137,16 @@ class World:
             )
         if entries and not any(kind.calls for kind in kinds):
             first = kinds[0]
-            kinds[0] = Kind(first.name, first.seconds, first.statements, (entries[0],), first.peers, first.mistake_share,
-                            first.memory, first.garbage)
+            kinds[0] = Kind(
+                first.name,
+                first.seconds,
+                first.statements,
+                (entries[0],),
+                first.peers,
+                first.mistake_share,
+                first.memory,
+                first.garbage,
+            )
         return tuple(kinds)
 
     def _policy(self) -> Policy:

@@ -55,6 +55,10 @@ class AlertBook:
         """The active alert of a rule on a series."""
         return self._active.get((rule, labels))
 
+    def has(self, rule: str) -> bool:
+        """Whether any alert of a rule is active."""
+        return any(name == rule for name, _ in self._active)
+
     def __len__(self) -> int:
         return len(self._active)
 

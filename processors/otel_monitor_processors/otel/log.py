@@ -35,7 +35,10 @@ class MonitorLogRecordProcessor(LogRecordProcessor):
         source, service = source_of(log_record.resource.attributes if log_record.resource is not None else {})
         trace = TraceRef(record.trace_id, record.span_id) if record.trace_id and record.span_id else None
         severity = record.severity_number.value if record.severity_number is not None else 0
-        facts = LogFacts(self._driver.now(), severity, event_name, record.attributes or {}, trace, source, service)
+        text = record.body if isinstance(record.body, str) else ""
+        facts = LogFacts(
+            self._driver.now(), severity, event_name, record.attributes or {}, trace, source, service, text
+        )
         for observation in log_observations(facts):
             if type(observation) is ErrorLog:
                 self._driver.observe(observation)
