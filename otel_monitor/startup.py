@@ -15,6 +15,7 @@ from otel_monitor.attachment import Attachment, Shortcomings
 from otel_monitor.detection import build_engine, reads_foreign_metrics
 from otel_monitor.exporters import Exports
 from otel_monitor.instrumentation import recorder
+from otel_monitor.instrumentation.registry import check_unresolved
 from otel_monitor.settings import Settings
 from otel_monitor.shutdown import Shutdown
 from otel_monitor.telemetry import Telemetry
@@ -23,6 +24,7 @@ from otel_monitor_processors.guard import guard
 from otel_monitor_processors.otel.driver import Driver, set_current_driver
 from otel_monitor_processors.otel.mapping import source_of
 
+_NAMES_AFTER_S = 1.0
 _lock = threading.RLock()  # guards _monitoring
 _monitoring: Monitoring | None = None
 
@@ -44,6 +46,7 @@ class Monitoring:
         self._running = False
         self._owns_pipeline = False
         self._known = Shortcomings()
+        self._program_is_new = True
 
     def owns_pipeline(self) -> None:
         """The SDK was set up by us: its exporters are ours to wrap."""
@@ -66,6 +69,7 @@ class Monitoring:
         self._record()
         self.shutdown.register()  # after the providers exist: what is registered last runs first
         fork.protect(self._in_child, self.shutdown.run)
+        self.driver.every(_NAMES_AFTER_S, self._check_names)
         self.driver.start()
 
     def stop(self) -> None:
@@ -97,7 +101,15 @@ class Monitoring:
         source, service = source_of(attributes)
         recorder.install(Telemetry(tracers, meters, self.driver, self.settings, source, service))
 
+    def _check_names(self) -> None:
+        """Say which named classes cannot be found, once the program has had time to set out."""
+        if self._program_is_new:
+            self._program_is_new = False
+            return
+        check_unresolved()
+
     def _end_detection(self, timeout_s: float) -> None:
+        check_unresolved(final=True)
         if self._running:
             self.attachment.read_metrics()
             self.driver.stop(timeout_s)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # unchecked
 
-from otel_monitor import activation, startup
-from otel_monitor.instrumentation.registry import registry
-from otel_monitor.instrumentation.request import Request
-from otel_monitor.settings import Settings
+from otel_monitor import activation
 from otel_monitor_processors.guard import guard
+
+if TYPE_CHECKING:
+    from otel_monitor.settings import Settings
+
+# All else is imported when it is needed: a process in which otel-monitor is switched off loads this module too.
 
 
 class OtelMonitorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # its module switches type checks off
@@ -30,17 +32,24 @@ class OtelMonitorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # its mo
             InstrumentationError: something is no class, or no class of a module that is imported already.
         """
         if _settings() is not None:
+            from otel_monitor.instrumentation.request import Request
+
             Request.by_hand(**by_hand).fulfil()
 
     def _instrument(self, **kwargs: Any) -> None:
         settings = _settings()
         if settings is None:
             return
+        from otel_monitor.instrumentation.request import Request
+
         by_hand = Request.by_hand(**{key: kwargs[key] for key in _BY_HAND if key in kwargs})
         _begin(settings)
         by_hand.fulfil()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
+        from otel_monitor import startup
+        from otel_monitor.instrumentation.registry import registry
+
         registry.clear()
         startup.stop()
 
@@ -58,6 +67,10 @@ def _settings() -> Settings | None:
 
 @guard("instrumentor.begin")
 def _begin(settings: Settings) -> None:
+    from otel_monitor import startup
+    from otel_monitor.instrumentation.registry import registry
+    from otel_monitor.instrumentation.request import Request
+
     Request.of_settings(settings, os.environ).fulfil()
     registry.activate()
     startup.start(settings)

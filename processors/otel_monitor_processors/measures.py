@@ -111,7 +111,7 @@ class Measures:
             self._dropped += 1
 
     def samples(self, rule: Rule, now: float, *, quiet: bool = False) -> Iterator[Sample]:
-        """The value of every series of `rule` at `now`; with `quiet` (no alert is active) of those that may raise one."""
+        """The value of every series of `rule` at `now`; with `quiet` (none is active) of those that may raise one."""
         metric = rule.metric_name
         upwards = rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
         quiet = quiet and upwards and rule.on_no_data is not NoData.FIRE
