@@ -165,12 +165,25 @@ class Registry:
             in_source = program.classes_in_source(vars(main))
             if not final and (in_source is None or target.path in (EVERY_CLASS, *in_source)):
                 return None
+            if self._is_of_another_program(pending, in_source or ()):
+                return None
             return _no_class(target, main, in_source or ())
         module = loaded_module(target.module)
         if module is None:
             return missing_module(target.module) if target.module not in sys.modules else None
         self._find(pending, module)
         return _no_class(target, module)
+
+    def _is_of_another_program(self, pending: Pending, in_source: Iterable[str]) -> bool:
+        """Whether `__main__` is meant in another program of a fleet that shares its variables.
+
+        This program has a class that is named, and none that the missing name may be a slip for.
+        """
+        target = pending.target
+        if target.module != "__main__" or nearest(target.path, in_source):
+            return False
+        siblings = [one for one in self._snapshot() if one is not pending and one.target.module == "__main__"]
+        return any(one.is_found or one.target.path in in_source for one in siblings)
 
     def _report_idle_overrides(self) -> None:
         with self._lock:

@@ -214,6 +214,20 @@ def test_a_module_of_another_program_of_the_fleet_is_neither_imported_nor_spoken
     assert (program.stdout, lines_of_ours(program)) == (BUILTIN, [])
 
 
+@pytest.mark.parametrize(
+    ("orchestrators", "spoken_of"), [("__main__:Orchestrator", []), ("__main__:Wroker", ["did you mean 'Worker'?"])]
+)
+def test_a_class_of_another_programs_main_is_not_spoken_of_unless_it_may_be_a_slip(
+    programs: Programs, orchestrators: str, spoken_of: list[str]
+) -> None:
+    script = programs.write("worker.py", WORKER)
+    program = programs.run(str(script), WORKERS="__main__:Worker", ORCHESTRATORS=orchestrators)
+    lines = lines_of_ours(program)
+    assert program.stdout.startswith("processed s1")
+    assert len(lines) == len(spoken_of)
+    assert all(word in line for word, line in zip(spoken_of, lines, strict=True))
+
+
 def test_errors_in_our_hooks_leave_a_script_as_it_is(programs: Programs) -> None:
     script = programs.write("worker.py", WORKER)
     program = programs.run(str(script), WORKERS="worker:Worker", FAULTY_SITE="program.notice")

@@ -26,7 +26,9 @@ def label_of(row: dict[str, Any]) -> Label:
     faults = row["label"]
     expected = list(row["patterns"] or ())
     visible = row.get("evidence", {}).get("visible", True) is not False
-    tolerances = [Tolerance(start, end + 600.0, frozenset(row.get("tolerated") or ()), "whole file")]
+    tolerances = []
+    if "tolerances" not in row:
+        tolerances.append(Tolerance(start, end + 600.0, frozenset(row.get("tolerated") or ()), "whole file"))
     tolerances += [
         Tolerance(burst["start"], burst["end"] + 60.0, frozenset({_UNLISTED}), str(burst["kind"]))
         for burst in row.get("unlisted") or ()

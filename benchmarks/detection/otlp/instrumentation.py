@@ -36,6 +36,8 @@ class Instrumentation:
         """What would show a failure, since they were last cleared: ground truth about the telemetry."""
         self.sampling = profile.sampling
         self.outboxes: dict[str, Outbox] = {}
+        self.unannounced: list[float] = []
+        """When a worker left in good order and no recorded span says so: its heartbeats just end."""
         self._rng = rng
         self._traces = Signal.SPANS in profile.signals
         self._logs = Signal.LOGS in profile.signals
@@ -46,6 +48,17 @@ class Instrumentation:
     @property
     def records_spans(self) -> bool:
         return self._traces
+
+    @property
+    def counts_work(self) -> bool:
+        """Whether metrics tell of failures and of each worker's share of the work."""
+        return self._metrics and self.native
+
+    @property
+    def _records_heartbeats(self) -> bool:
+        """Whether heartbeats are recorded one by one, or a process's own exports must stand for them."""
+        events = self._logs and self.profile.heartbeat_events
+        return events or (self._traces and self.profile.heartbeat_spans) or not self.native
 
     # -- spans ------------------------------------------------------------------------------------------
 
@@ -66,10 +79,10 @@ class Instrumentation:
         if not span.sampled:
             return
         self.counts["spans"] += 1
+        self.signs["unreached, recorded"] += failure is not None and failure.unreached
         end = node.simulation.now + node.clock_offset_s
         fragment, rest = form.fragment, ',"status":{}'
         if failure is not None:
-            self.signs["failed spans"] += 1
             more, description = self.naming.failed(failure, form)
             fragment = joined(fragment, more)
             rest = (
@@ -82,7 +95,7 @@ class Instrumentation:
                 rest = f',"events":[{text}]{rest}'
         parent = f'"{span.parent_id:016x}"' if span.parent_id else '""'
         text = (
-            f'{{"traceId":"{span.trace_id:032x}","spanId":"{span.span_id:016x}","parentSpanId":{parent},"flags":256,'
+            f'{{"traceId":"{span.trace_id:032x}","spanId":"{span.span_id:016x}","parentSpanId":{parent},"flags":257,'
             f'"name":"{form.name}","kind":{form.kind},"startTimeUnixNano":{nanoseconds(began + node.clock_offset_s)},'
             f'"endTimeUnixNano":{nanoseconds(end)},"attributes":[{fragment}]{rest}}}'
         )
@@ -103,6 +116,8 @@ class Instrumentation:
 
     def deregistered(self, orchestrator: Node, worker: Node, span: Span, began: float) -> None:
         self._member("deregister", orchestrator, worker, span, began, None)
+        if not (span.sampled and self.native) and self._records_heartbeats:
+            self.unannounced.append(orchestrator.simulation.now)
         self._last_beat.pop((orchestrator.name, worker.name), None)
 
     def _member(
@@ -190,6 +205,7 @@ class Instrumentation:
         form = self.naming.lost(worker, reason)
         if form is not None:
             self._record(orchestrator, form, span, began, None)
+            self.signs["lost, recorded"] += span.sampled
             fragment = attribute("orchestrator.failure.reason", reason)
             self._add(orchestrator, "orchestrator.worker.failures", "{failure}", fragment)
         self._last_beat.pop((orchestrator.name, worker.name), None)
@@ -198,7 +214,7 @@ class Instrumentation:
         self, worker: Node, task: Task, span: Span, began: float, waited_s: float, failure: Failure | None
     ) -> None:
         self._record(worker, self.naming.process(worker, task), span, began, failure)
-        self.signs["processed"] += 1
+        self.signs["processed, recorded"] += span.sampled
         took_s = self._operation(worker, "process", began, failure)
         if self.native:
             error = failure.type if failure is not None else None
@@ -206,7 +222,7 @@ class Instrumentation:
             self._observe(worker, "orchestrator.task.process.duration", took_s, fragment)
             self._observe(worker, "orchestrator.task.queue.duration", waited_s, fragments.task(task.kind.name, None))
         if failure is not None:
-            self.signs[f"failed at {worker.name}"] += 1
+            self.signs[f"failed at {worker.name}"] += span.sampled or self._logs or self.counts_work
             if self._logs and not self._traces:
                 self._log(worker, 17, f"{task.kind.name} {task.id} failed", failure, span)
 
@@ -249,7 +265,7 @@ class Instrumentation:
                 server, "http.server.request.duration", server.simulation.now - began, fragments.server(path, code)
             )
         if failure is not None:
-            self.signs[f"failed at {server.name}"] += 1
+            self.signs[f"failed at {server.name}"] += span.sampled or self._metrics
 
     def logged(self, node: Node, severity: int, text: str, failure: Failure | None = None) -> None:
         if self._logs:

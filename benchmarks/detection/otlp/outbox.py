@@ -47,6 +47,7 @@ class Collector:
         self._rng = rng
         self._held: list[tuple[float, int, str, str]] = []
         self._count = 0
+        self._written: list[str] = []
         self._waiting: dict[str, list[str]] = {"resourceSpans": [], "resourceLogs": [], "resourceMetrics": []}
 
     def take(self, outbox: Outbox, now: float) -> None:
@@ -78,12 +79,13 @@ class Collector:
         while self._held and self._held[0][0] <= now:
             _, _, signal, entry = heapq.heappop(self._held)
             self._waiting[signal].append(entry)
-        if self.paused:
-            return
         for signal, entries in self._waiting.items():
             if entries:
-                yield resource_line(signal, entries)
+                self._written.append(resource_line(signal, entries))
                 entries.clear()
+        if not self.paused:
+            yield from self._written
+            self._written.clear()
 
 
 def _entry(resource: str, scopes: str, kind: str, records: Records) -> str:

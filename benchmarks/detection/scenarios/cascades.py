@@ -78,7 +78,7 @@ def poison_task(stage: Stage) -> Body[None]:
                 world.simulation.after(back_after_s, world.revive, worker)
     for task in tasks:
         task.kills = False  # somebody has seen what it does
-    episode.visible = len(deaths) >= 3
+    episode.visible = len(deaths) >= 3 and stage.shows_losses
     if len(deaths) < 2:
         stage.begin()
     episode.sources = list(dict.fromkeys(name for _, name in deaths))
@@ -125,7 +125,7 @@ def overload_shift(stage: Stage) -> Body[None]:
                 stage.begin()
             seen += 1
             _revive_later(world, name, rng.uniform(10.0, 40.0))
-    episode.visible = seen - before >= 2
+    episode.visible = seen - before >= 2 and stage.shows_losses
     if seen == before:
         stage.begin()
     episode.sources = list(dict.fromkeys([first.name, *(name for _, name in killed[before:])]))

@@ -29,6 +29,11 @@ def _seconds(stage: Stage) -> float:
     return stage.seconds(150.0, 420.0, tasks=_TASKS)
 
 
+def _judge(stage: Stage) -> None:
+    stage.episode.visible = stage.shows_work
+    stage.finish()
+
+
 def _not_owned(shape: Shape, _rng: random.Random) -> None:
     shape.standby = shape.orchestrators == 2
     if shape.routing is Routing.OWNERS:
@@ -65,7 +70,7 @@ def sticky_routing(stage: Stage) -> Body[None]:
     orchestrator.policy = Sticky(rng, before, names, share)
     yield _seconds(stage)
     orchestrator.policy = before
-    stage.finish()
+    _judge(stage)
 
 
 @mechanism("skewed keys", IMBALANCE, EVERYWHERE, Capability.WORK, tolerated=(EXHAUSTION,), shape=_owned)
@@ -84,7 +89,7 @@ def skewed_keys(stage: Stage) -> Body[None]:
     world.workload.hot = (rng.uniform(0.45, 0.85), hot)
     yield _seconds(stage)
     world.workload.hot = (0.0, ())
-    stage.finish()
+    _judge(stage)
 
 
 @mechanism("a slow worker hoards", IMBALANCE, EVERYWHERE, Capability.WORK, tolerated=(EXHAUSTION,), shape=_pulled)
@@ -102,7 +107,7 @@ def hoarding(stage: Stage) -> Body[None]:
     yield seconds
     policy.greed.clear()
     worker.pace = 1.0
-    stage.finish()
+    _judge(stage)
 
 
 @mechanism(
@@ -128,7 +133,7 @@ def after_failover(stage: Stage) -> Body[None]:
     stage.begin()
     yield _seconds(stage)
     owners.forced = None
-    stage.finish()
+    _judge(stage)
     yield from orchestrator.rebalance(owners)
 
 
@@ -148,7 +153,7 @@ def black_hole(stage: Stage) -> Body[None]:
     worker.fails_at_once = None
     if record is not None:
         record.believed_idle = False
-    stage.finish()
+    _judge(stage)
 
 
 @mechanism("workers forgotten after a blip", IMBALANCE, HELD_OUT, Capability.WORK, shape=_not_owned)
@@ -166,7 +171,7 @@ def forgotten(stage: Stage) -> Body[None]:
     yield _seconds(stage)
     for record in unused:
         record.unused = False
-    stage.finish()
+    _judge(stage)
 
 
 @mechanism(
@@ -183,4 +188,4 @@ def stuck_view(stage: Stage) -> Body[None]:
     record.believed_idle = True
     yield _seconds(stage)
     record.believed_idle = False
-    stage.finish()
+    _judge(stage)

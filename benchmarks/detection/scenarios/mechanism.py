@@ -81,6 +81,18 @@ class Stage:
         most = max(found.values(), default=0)
         return [name for name, count in found.items() if count >= max(at_least, 0.05 * most)]
 
+    @property
+    def shows_losses(self) -> bool:
+        """Whether the telemetry tells that workers have been lost since the failure began."""
+        capabilities = self.instrumentation.profile.capabilities(self.world.shape.load)
+        recorded = self.new_signs("lost, recorded") >= 2 or self.new_signs("unreached, recorded") >= 5
+        return Capability.HEARTBEATS in capabilities or recorded
+
+    @property
+    def shows_work(self) -> bool:
+        """Whether it tells what each worker has had to do."""
+        return self.instrumentation.counts_work or self.new_signs("processed, recorded") >= 50
+
     def some_workers(self, low: float, high: float, at_least: int = 1) -> list[Worker]:
         """Between these shares of the fleet."""
         living = self.world.living()

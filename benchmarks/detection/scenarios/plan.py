@@ -33,6 +33,7 @@ _LEAD_IN_S = (480.0, 780.0)
 _TAIL_S = 330.0
 _LONGEST_FAULT_S = 2_700.0
 _TRIES = 60
+_AGAIN_S = 1_200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,16 @@ def _healthy(seed: int, split: Split, rng: random.Random) -> Plan:
     shape = draw_shape(rng, workers=12, load=rng.choices(loads, weights=weights)[0])
     shape.heartbeat_s = max(shape.heartbeat_s, rng.choice((1.0, 2.0, 5.0)))  # thirty days of it must be affordable
     profile = draw_profile(rng, heartbeat_s=shape.heartbeat_s)
-    profile.metric_interval_s = rng.choices((10.0, 15.0, 30.0, 60.0), weights=(1, 2, 4, 3))[0]
+    profile.metric_interval_s = rng.choices((10.0, 15.0, 30.0, 60.0), weights=(0.5, 2, 4, 3))[0]
     profile.sampling = rng.choices((1.0, 0.1, 0.01), weights=(5, 4, 1))[0]
     made = Plan(seed, split, shape, profile, _start(rng), _HEALTHY_S, tail_s=0.0)
     at = rng.uniform(300.0, 900.0)
     pool = backgrounds_of(split)
+    last: dict[str, float] = {}
     while at < _HEALTHY_S - 600.0:
-        made.backgrounds.append(Happening(rng.choice(pool), at))
-        at += rng.expovariate(1.0 / 600.0)
+        event = rng.choice(pool)
+        if at - last.get(event.name, -_AGAIN_S) >= _AGAIN_S:  # no event on top of itself
+            last[event.name] = at
+            made.backgrounds.append(Happening(event, at))
+        at += rng.expovariate(1.0 / 580.0)
     return made

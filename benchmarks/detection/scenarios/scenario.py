@@ -9,7 +9,7 @@ from benchmarks.detection.otlp.instrumentation import Instrumentation
 from benchmarks.detection.otlp.measuring import Measurements
 from benchmarks.detection.scenarios.background import Background, Setting
 from benchmarks.detection.scenarios.labels import Fault, Label, Tolerance
-from benchmarks.detection.scenarios.mechanism import Episode, Mechanism, Stage
+from benchmarks.detection.scenarios.mechanism import HEARTBEATS, Episode, Mechanism, Stage
 from benchmarks.detection.scenarios.plan import Happening, Plan, plan
 from benchmarks.detection.simulator.kernel import Body
 from benchmarks.detection.simulator.node import Node
@@ -121,6 +121,11 @@ class Scenario:
         now = self.world.simulation.now
         faults = tuple(_fault(episode, now) for episode in self.episodes if episode.onset > 0.0)
         tolerances = list(self._tolerances)
+        silent_s = max(_AFTERMATH_S, 20 * self.plan.shape.heartbeat_s)
+        tolerances += [
+            Tolerance(at - 1.0, at + silent_s, frozenset({HEARTBEATS}), "a worker that left, for all that was recorded")
+            for at in self.instrumentation.unannounced
+        ]
         for fault in faults:
             secondary = fault.secondary | (frozenset() if fault.visible else {fault.pattern})
             if secondary:
