@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.detection.evaluation import cost as costs
 from benchmarks.detection.evaluation import naive, recorded
 from benchmarks.detection.evaluation.running import Result, evaluate, evaluate_by_command, in_parallel, try_settings
-from benchmarks.detection.report import page
+from benchmarks.detection.report import page, rows
 from benchmarks.detection.scenarios.background import BACKGROUNDS
 from benchmarks.detection.scenarios.labels import write_labels
 from benchmarks.detection.scenarios.mechanism import MECHANISMS, PATTERNS
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--by-command", action="store_true", help="through files and the real command: slower")
     report.add_argument("--split", type=Split, choices=list(Split), default=Split.REPORT)
     report.add_argument("--output", type=Path, default=_PAGE)
+    report.add_argument("--results", type=Path, help="also write what was found in each recording, one a line")
     commands.add_parser("tune", help="choose the simple thresholds")
     generate = commands.add_parser("generate", help="write recordings with their labels")
     generate.add_argument("folder", type=Path)
@@ -76,13 +77,15 @@ def _report(options: argparse.Namespace) -> int:
     results = list(in_parallel(work, seeds, options.jobs))
     real: list[Result] = []
     if options.data is not None:
-        rows = list(recorded.rows_of(options.data))
-        real = [recorded.evaluate_recorded(path, row) for path, row in rows]
+        real = list(in_parallel(recorded.evaluate_recorded, recorded.rows_of(options.data), options.jobs))
     cost = costs.measure()
     command = f"python -m benchmarks.detection report{' --quick' if options.quick else ''}"
     run = page.Run(results, real, cost, command, time.perf_counter() - began)
     page.write(run, options.output)
     print(options.output)
+    if options.results is not None:
+        options.results.write_text("".join(f"{json.dumps(rows.of(result))}\n" for result in (*results, *real)))
+        print(options.results)
     return 0
 
 

@@ -38,9 +38,9 @@ def test_processes_beside_each_other_give_the_same_results(tmp_path: Path) -> No
 
 def test_recordings_are_generated_with_labels_that_an_evaluation_reads(tmp_path: Path) -> None:
     assert main(["generate", str(tmp_path), "--failing", "1"]) == 0
-    ((path, row),) = rows_of(tmp_path)
-    assert path.name == f"tune-{Split.TUNE.seeds[0]}.jsonl.gz"
+    (labelled,) = rows_of(tmp_path)
+    assert labelled[0].name == f"tune-{Split.TUNE.seeds[0]}.jsonl.gz"
     direct = evaluate(Split.TUNE.seeds[0])
-    result = evaluate_recorded(path, row)
+    result = evaluate_recorded(labelled)
     assert result.label.faults == direct.label.faults
     assert result.judgement == direct.judgement

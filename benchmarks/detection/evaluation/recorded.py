@@ -80,8 +80,9 @@ def rows_of(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
                 yield labels.parent / row["file"], row
 
 
-def evaluate_recorded(path: Path, row: dict[str, Any]) -> Result:
-    """One recorded file, replayed in this process."""
+def evaluate_recorded(labelled: tuple[Path, dict[str, Any]]) -> Result:
+    """One recorded file with its line of labels, replayed in this process."""
+    path, row = labelled
     label = label_of(row)
     monitor = NaiveMonitor()
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:

@@ -19,6 +19,7 @@ from benchmarks.detection.scenarios.labels import Label
 from benchmarks.detection.scenarios.mechanism import PATTERNS
 from benchmarks.detection.scenarios.scenario import Scenario
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 
@@ -99,16 +100,16 @@ def try_settings(seed: int) -> dict[Setting, Count]:
     return counts
 
 
-def in_parallel(work: Callable[[int], R], seeds: Iterable[int], jobs: int) -> Iterator[R]:
-    """The results in the order of the seeds, with a line on stderr for every tenth of them."""
-    seeds = list(seeds)
+def in_parallel(work: Callable[[A], R], items: Iterable[A], jobs: int) -> Iterator[R]:
+    """The results in the order of the items, with a line on stderr for every tenth of them."""
+    items = list(items)
     began = time.perf_counter()
     if jobs <= 1:
-        results: Iterator[R] = map(work, seeds)
-        yield from _noting(results, len(seeds), began)
+        results: Iterator[R] = map(work, items)
+        yield from _noting(results, len(items), began)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from _noting(pool.map(work, seeds), len(seeds), began)
+        yield from _noting(pool.map(work, items), len(items), began)
 
 
 def _noting(results: Iterator[R], total: int, began: float) -> Iterator[R]:
@@ -116,4 +117,4 @@ def _noting(results: Iterator[R], total: int, began: float) -> Iterator[R]:
         yield result
         if number * 10 // total > (number - 1) * 10 // total:
             spent_s = time.perf_counter() - began
-            sys.stderr.write(f"{number} of {total} scenarios after {spent_s:.0f} s\n")
+            sys.stderr.write(f"{number} of {total} recordings after {spent_s:.0f} s\n")

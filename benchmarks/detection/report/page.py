@@ -10,7 +10,7 @@ from benchmarks.detection.evaluation import scores
 from benchmarks.detection.evaluation.cost import Cost
 from benchmarks.detection.evaluation.naive import chosen_settings
 from benchmarks.detection.evaluation.running import Result
-from benchmarks.detection.report import recorded, svg, tables
+from benchmarks.detection.report import goals, recorded, svg, tables
 from benchmarks.detection.scenarios.background import BACKGROUNDS
 from benchmarks.detection.scenarios.mechanism import MECHANISMS, PATTERNS
 
@@ -94,6 +94,7 @@ def _sections(run: Run, stem: str) -> list[str]:
     parts = ["---", "orphan: true", "---", "# Accuracy", "", _introduction(run)]
     parts += ["## Each pattern", "", tables.main_table(results, scores.bootstrap(results))]
     parts += [_explanation(), f"![What happened and what was reported]({stem}-confusion.svg)", ""]
+    parts += ["## Against the goals", "", goals.goals_table(results, run.cost)]
     parts += ["## By load", "", tables.group_table(results, "load", tables.load_groups())]
     parts += [
         "## Known and unknown mechanisms",
