@@ -1,6 +1,6 @@
 """How well failures are recognised.
 
-python -m benchmarks.detection report [--quick] [--days 30] [--failing 240] [--data DIR] [--output FILE]
+python -m benchmarks.detection report [--quick] [--days 30] [--failing 246] [--data DIR] [--output FILE]
 python -m benchmarks.detection tune             choose the simple thresholds on the tuning seeds
 python -m benchmarks.detection generate DIR     write recordings with their labels
 python -m benchmarks.detection show SEED        one scenario: what happened and what was said

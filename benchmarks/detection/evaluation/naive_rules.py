@@ -89,24 +89,37 @@ class FailingSources(Rule):
 
 
 class HighLevels(Rule):
-    """Exhaustion: a resource is used to such a share."""
+    """Exhaustion: a resource is used to such a share, for a minute or at the moment, CPUs included or not."""
 
     pattern = EXHAUSTION
     thresholds = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 
-    def __init__(self) -> None:
-        self._levels: dict[str, dict[str, tuple[float, float]]] = {}
+    def __init__(self, *, with_cpu: bool, lasting: bool) -> None:
+        self.variant = f"{'with' if with_cpu else 'without'} CPU{', for a minute' if lasting else ''}"
+        self._with_cpu = with_cpu
+        self._keep_s = 75.0 if lasting else 0.0
+        self._levels: dict[str, dict[str, deque[tuple[float, float]]]] = {}
 
     def hear(self, observation: Observation) -> None:
-        if type(observation) is Level and observation.limit > 0:
-            levels = self._levels.setdefault(observation.source, {})
-            levels[observation.resource] = (observation.at, observation.value / observation.limit)
+        if type(observation) is not Level or observation.limit <= 0:
+            return
+        if "cpu" in observation.resource and not self._with_cpu:
+            return
+        levels = self._levels.setdefault(observation.source, {}).setdefault(observation.resource, deque())
+        levels.append((observation.at, observation.value / observation.limit))
+        while len(levels) > 1 and levels[0][0] < observation.at - self._keep_s:
+            levels.popleft()
 
     def read(self, now: float) -> dict[str, float]:
         return {
-            source: max((share for at, share in levels.values() if at > now - 120.0), default=0.0)
+            source: max((_lowest(readings, now) for readings in levels.values()), default=0.0)
             for source, levels in self._levels.items()
         }
+
+
+def _lowest(readings: deque[tuple[float, float]], now: float) -> float:
+    """The lowest of the readings kept; 0 where they are old."""
+    return min(share for _, share in readings) if readings[-1][0] > now - 120.0 else 0.0
 
 
 class FailedLinks(Rule):
@@ -222,7 +235,7 @@ def all_rules() -> list[Rule]:
     """Every variant of every rule, fresh."""
     rules: list[Rule] = [
         *(FailingSources(least) for least in (2, 3, 5)),
-        HighLevels(),
+        *(HighLevels(with_cpu=cpu, lasting=lasting) for cpu in (True, False) for lasting in (True, False)),
         FailedLinks(),
         Contended(),
         Silence(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -82,11 +81,6 @@ def replay_lines(name: str, lines: Iterable[str], listener: Listener | None = No
     return _replay(cast("LineFile", _Stream(name, lines)), listener)
 
 
-def replay_file(path: Path, listener: Listener | None = None) -> Outcome:
-    """Replay a file in this process."""
-    return _replay(LineFile(str(path)), listener)
-
-
 def overhear(name: str, lines: Iterable[str], listener: Listener) -> None:
     """Let `listener` hear the observations of a recording; nobody else does."""
     _replay(cast("LineFile", _Stream(name, lines)), listener, Engine((), ()))
@@ -101,17 +95,6 @@ def _replay(file: LineFile, listener: Listener | None, engine: Engine | None = N
         outcome.take(found)
     outcome.cpu_s = time.process_time() - began
     return outcome
-
-
-def replay_by_command(lines: Iterable[str]) -> Outcome:
-    """Replay lines by the real command, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recording.jsonl"
-        with path.open("w") as file:
-            for line in lines:
-                file.write(line)
-                file.write("\n")
-        return replay_file_by_command(path)
 
 
 def replay_file_by_command(path: Path) -> Outcome:

@@ -41,7 +41,6 @@ class Collector:
         """It takes what comes, and writes nothing until it goes on."""
         self.down = False
         """What is sent to it is lost."""
-        self.lost_batches = 0
         self.held_batches = 0
         self._profile = profile
         self._rng = rng
@@ -65,8 +64,8 @@ class Collector:
     def _accept(self, entry: str, signal: str, now: float) -> None:
         profile, rng = self._profile, self._rng
         if self.down or (profile.loss and rng.random() < profile.loss):
-            self.lost_batches += 1
-        elif profile.late_share and rng.random() < profile.late_share:
+            return
+        if profile.late_share and rng.random() < profile.late_share:
             self._count += 1
             self.held_batches += 1
             due = now + rng.uniform(0.0, profile.late_up_to_s)

@@ -77,7 +77,7 @@ def idle_night(setting: Setting) -> Body[None]:
 def batch_job(setting: Setting) -> Body[None]:
     """A job of the night keeps the machines busy, below their limits."""
     world, rng = setting.world, setting.rng
-    share = rng.uniform(0.2, 0.45)
+    share = max(0.05, min(rng.uniform(0.2, 0.45), 0.7 - world.shape.utilisation))
     busy = rng.sample(world.living(), k=max(1, int(rng.uniform(0.3, 1.0) * len(world.living()))))
     for worker in busy:
         worker.machine.extra_cores = share * worker.machine.capacity.cores

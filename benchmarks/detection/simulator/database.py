@@ -50,7 +50,7 @@ class Database:
         """What it answers to everybody while it fails over or takes no more connections."""
         self.rewrite: Callable[[tuple[Statement, ...]], tuple[Statement, ...]] | None = None
         """What programs do instead of their statements, for the time being."""
-        self.others_share = rng.choice((0.0, 0.0, 0.0005, 0.002, 0.006))
+        self.others_share = rng.choice((0.0, 0.0, 0.0005, 0.002, 0.006, 0.02))
         """So many writes meet a lock of some other application, in health too."""
         self._changed: dict[Key, float] = {}
         self._simulation = simulation

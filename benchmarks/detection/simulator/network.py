@@ -29,7 +29,7 @@ class Network:
         self._rng = rng
         self._near_s = rng.uniform(0.0002, 0.001)
         self._far_s = rng.uniform(0.001, 0.004)
-        self._flaky = rng.choice((0.0, 0.0001, 0.0005))
+        self._flaky = rng.choice((0.0, 0.00001, 0.0001))
         """So many messages are lost for no reason, in health too."""
 
     def leg(self, source: Node, target: Node, channel: str) -> float | None:

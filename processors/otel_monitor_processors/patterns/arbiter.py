@@ -24,6 +24,9 @@ PRECEDENCE = (
 )
 """Who explains whom: a cause stands before what follows from it."""
 
+SUSPECT_AT = 0.2
+"""Confidence from which a finding makes others wait that it would account for."""
+_DOUBT_S = 10.0
 _CLOSE_AFTER_S = 5.0
 _MORE_AFTER_S = 1.0
 _FEWER_AFTER_S = 10.0
@@ -39,6 +42,7 @@ class _Case:
     verdict: Verdict | None = None
     seen: int = 0
     clear_since: float | None = None
+    first_seen: float | None = None
 
 
 class Arbiter:
@@ -50,28 +54,32 @@ class Arbiter:
 
     def judge(self, findings: Iterable[Finding], now: float) -> Iterator[Verdict]:
         """Hold the findings of one evaluation against each other; what changed because of them."""
-        ranked = explain(sorted(findings, key=lambda finding: (_RANK[finding.pattern], finding.scope)))
+        ordered = sorted(findings, key=lambda finding: (_RANK[finding.pattern], finding.scope))
+        ranked = explain(ordered)
         self._confidence = {}
         found: set[Key] = set()
         for finding in ranked:
             key = (finding.pattern, finding.scope)
             found.add(key)
             self._confidence[finding.pattern] = max(finding.confidence, self._confidence.get(finding.pattern, 0.0))
-            yield from self._weigh(self._cases.setdefault(key, _Case()), finding, now)
+            yield from self._weigh(self._cases.setdefault(key, _Case()), finding, _is_doubtful(finding, ordered), now)
         for key in [key for key in self._cases if key not in found]:
             case = self._cases[key]
             yield from self._clear(case, now)
             if case.verdict is None:
                 del self._cases[key]
 
-    def _weigh(self, case: _Case, finding: Finding, now: float) -> Iterator[Verdict]:
+    def _weigh(self, case: _Case, finding: Finding, doubtful: bool, now: float) -> Iterator[Verdict]:
         if finding.confidence < (CLOSE_AT if case.verdict is not None else OPEN_AT):
             yield from self._clear(case, now)
             return
         case.seen += 1
         case.clear_since = None
         if case.verdict is None:
-            if finding.sure or case.seen > 1:
+            if case.first_seen is None:
+                case.first_seen = now
+            held = doubtful and now - case.first_seen < _DOUBT_S
+            if not held and (finding.sure or case.seen > 1):
                 case.verdict = _verdict(finding, now)
                 yield case.verdict
         elif _is_news(case.verdict, finding, now):
@@ -80,6 +88,7 @@ class Arbiter:
 
     def _clear(self, case: _Case, now: float) -> Iterator[Verdict]:
         case.seen = 0
+        case.first_seen = None
         if case.verdict is None:
             return
         if case.clear_since is None:
@@ -104,15 +113,22 @@ class Arbiter:
 
     def dump(self) -> dict[str, Any]:
         cases = [
-            [pattern, scope, case.verdict.dump() if case.verdict is not None else None, case.seen, case.clear_since]
+            [
+                pattern,
+                scope,
+                case.verdict.dump() if case.verdict is not None else None,
+                case.seen,
+                case.clear_since,
+                case.first_seen,
+            ]
             for (pattern, scope), case in self._cases.items()
         ]
         return {"cases": cases, "confidence": list(self._confidence.items())}
 
     def load(self, state: dict[str, Any]) -> None:
         self._cases = {
-            (Pattern(pattern), scope): _Case(Verdict.load(verdict) if verdict is not None else None, seen, clear)
-            for pattern, scope, verdict, seen, clear in state["cases"]
+            (Pattern(pattern), scope): _Case(Verdict.load(verdict) if verdict is not None else None, *more)
+            for pattern, scope, verdict, *more in state["cases"]
         }
         self._confidence = {Pattern(pattern): value for pattern, value in state["confidence"]}
 
@@ -138,8 +154,17 @@ def explain(findings: list[Finding]) -> list[Finding]:
     return kept
 
 
+def _is_doubtful(finding: Finding, others: list[Finding]) -> bool:
+    """Whether something else is suspected, not more, that would account for the finding: it may wait a little."""
+    return any(SUSPECT_AT <= other.confidence < OPEN_AT and _would_account_for(other, finding) for other in others)
+
+
 def _accounts_for(cause: Finding, finding: Finding) -> bool:
-    if cause.pattern is finding.pattern or cause.confidence < OPEN_AT or cause.confidence <= _EXPLAINED:
+    return cause.confidence >= OPEN_AT and _would_account_for(cause, finding)
+
+
+def _would_account_for(cause: Finding, finding: Finding) -> bool:
+    if _RANK[cause.pattern] >= _RANK[finding.pattern]:
         return False
     return cause.explains is None or (bool(finding.sources) and cause.explains.issuperset(finding.sources))
 

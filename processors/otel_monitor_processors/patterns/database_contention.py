@@ -27,6 +27,7 @@ _ALARM_LOG10 = -4.0
 _TAIL_LOG10 = -3.0
 _FREEZE_LOG10 = -2.0
 _UNTAILED = 0.7
+_SUSPECTED = 0.3
 _MAX_TRACES = 5
 _EVERYBODY_SHARE = 0.5
 
@@ -102,13 +103,15 @@ class DatabaseContention:
         hits = sum(source.errors.hits for source in hit.values())
         total = sum(source.errors.total for source in hit.values())
         share = hits / total
-        if hits < _MIN_HITS or total < self.gates.min_events or share < self.gates.failure_rate_threshold:
+        if total < self.gates.min_events or share < self.gates.failure_rate_threshold:
             return
         log10_p += math.log10(max(1, len(self._sources)))
         confidence = confidence_bound(log10_p - _ALARM_LOG10 / 2)
         waited = tail_p < _TAIL_LOG10
         if not waited:
             confidence = min(confidence, _UNTAILED)
+        if hits < _MIN_HITS:
+            confidence = min(confidence, _SUSPECTED)
         names = tuple(sorted(hit))
         everybody = len(hit) >= max(2.0, _EVERYBODY_SHARE * len(self._sources))
         waits = "and their waits grow" if waited else "though their waits are as ever"
