@@ -61,10 +61,7 @@ check-unused: .venv/installed-dev
 check-dependencies: .venv/installed-dev
 	$(PY) -m deptry otel_monitor processors
 
-check-bench-detection: .venv/installed-dev
-	@$(PY) -m benchmarks.detection report --output $(or $(OUTPUT),build/accuracy/accuracy.md) $(ARGS)
-
-docs: .venv/installed-dev
+check-docs: .venv/installed-dev
 	$(PY) docs/generate.py --check
 	$(PY) -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
@@ -75,6 +72,9 @@ format: .venv/installed-dev
 bench: .venv/installed-dev
 	@set -e; for file in $(if $(BENCH),benchmarks/$(BENCH).py,benchmarks/*.py); do \
 		echo "$$file"; $(PY) "$$file" $(ARGS); echo; done
+
+bench-detection: .venv/installed-dev
+	@$(PY) -m benchmarks.detection report --output $(or $(OUTPUT),build/accuracy/accuracy.md) $(ARGS)
 
 docs: .venv/installed-dev
 	@$(PY) docs/generate.py
