@@ -68,7 +68,7 @@ class FailingSources(Rule):
     """Cascade: so many sources have failed at least `least` times within a minute."""
 
     pattern = CASCADE
-    thresholds = (2, 3, 4, 5, 6, 8)
+    thresholds = (2, 3, 4, 5, 6, 8, 12, 20)
     counts_sources = True
 
     def __init__(self, least: int) -> None:
@@ -145,7 +145,7 @@ class Contended(Rule):
     """Contention: so many errors that mean it within a minute."""
 
     pattern = CONTENTION
-    thresholds = (1, 2, 3, 5, 8, 12, 20)
+    thresholds = (1, 2, 3, 5, 8, 12, 20, 30, 50)
 
     def __init__(self) -> None:
         self._window = _Window(60.0)
@@ -203,7 +203,7 @@ class UnequalWork(Rule):
     """Imbalance: a worker has had so many times the mean of the work within some minutes."""
 
     pattern = IMBALANCE
-    thresholds = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+    thresholds = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 
     def __init__(self, seconds: float) -> None:
         self.variant = f"window={seconds:g}"
@@ -234,7 +234,7 @@ class UnequalWork(Rule):
 def all_rules() -> list[Rule]:
     """Every variant of every rule, fresh."""
     rules: list[Rule] = [
-        *(FailingSources(least) for least in (2, 3, 5)),
+        *(FailingSources(least) for least in (2, 5, 10)),
         *(HighLevels(with_cpu=cpu, lasting=lasting) for cpu in (True, False) for lasting in (True, False)),
         FailedLinks(),
         Contended(),
