@@ -24,7 +24,7 @@ def test_the_real_command_and_the_reader_in_this_process_say_the_same() -> None:
 
 
 def test_processes_beside_each_other_give_the_same_results(tmp_path: Path) -> None:
-    seeds = [_SEED, Split.TUNE.seeds[42]]
+    seeds = [_SEED, Split.TUNE.seeds[15]]
     one, other = list(in_parallel(evaluate, seeds, 1)), list(in_parallel(evaluate, seeds, 2))
     assert all(_same(*pair) for pair in zip(one, other, strict=True))
     path = tmp_path / "accuracy.md"

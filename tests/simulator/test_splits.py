@@ -46,6 +46,8 @@ def test_patterns_mechanisms_and_loads_take_turns() -> None:
     loads = Counter(item.shape.load for item in plans)
     assert set(loads) == {0.1, 0.3, 1.0, 3.0, 10.0}
     assert loads[1.0] > 0.35 * len(plans)
+    for pattern in PATTERNS:
+        assert len({item.shape.load for item in plans if item.mechanisms[0].pattern == pattern}) == 5
     assert {item.shape.workers for item in plans} == {5, 12, 50}
     assert {item.shape.orchestrators for item in plans} == {1, 2}
     assert 5 < sum(len(item.faults) > 1 for item in plans) < 50

@@ -30,7 +30,7 @@ def _seconds(stage: Stage) -> float:
 
 
 def _judge(stage: Stage) -> None:
-    stage.episode.visible = stage.shows_work
+    stage.episode.visible = stage.shows_work and bool(stage.episode.sources)
     stage.finish()
 
 

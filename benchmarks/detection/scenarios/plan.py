@@ -83,7 +83,7 @@ def _failing(seed: int, split: Split, number: int, rng: random.Random) -> Plan:
     turn = number // len(PATTERNS)
     choices = mechanisms_of(pattern, split)
     first = choices[turn % len(choices)]
-    load = _LOADS[(turn // len(choices) + PATTERNS.index(pattern)) % len(_LOADS)]
+    load = _LOADS[(turn + turn // len(choices)) % len(_LOADS)]  # each mechanism meets all loads in time
     mechanisms = [first]
     if rng.random() < 1 / _OVERLAPPING:
         other = rng.choice([item for item in PATTERNS if item != pattern])

@@ -17,6 +17,7 @@ from benchmarks.detection.simulator.world import World
 
 _AFTERMATH_S = 180.0
 """So long after its end the consequences of a failure are tolerated."""
+_PATIENCE_S = 300.0
 
 
 class Scenario:
@@ -73,11 +74,20 @@ class Scenario:
         self.world.simulation.spawn(body)
 
     def _fault(self, mechanism: Mechanism, stage: Stage) -> Body[None]:
+        waited_s = 0.0
+        while not self._ready() and waited_s < _PATIENCE_S:
+            yield 1.0
+            waited_s += 1.0
         stage.episode.onset = stage.now
         yield from mechanism.run(stage)
         if stage.episode.end is None:
             stage.finish()
         self._done()
+
+    def _ready(self) -> bool:
+        """Whether there is a fleet that something can happen to: other events may have taken it down."""
+        leader = self.world.orchestrators[self.world.leader]
+        return len(self.world.living()) >= 3 and leader.alive and len(leader.workers) >= 2
 
     def _event(self, event: Background, setting: Setting) -> Body[None]:
         began = setting.now
