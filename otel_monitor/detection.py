@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from otel_monitor.settings import Settings
@@ -9,16 +10,17 @@ from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
 from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.engine import Engine
 from otel_monitor_processors.measures import BUILT_IN
-from otel_monitor_processors.patterns.finding import Gates
-from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
+from otel_monitor_processors.patterns.catalogue import detectors
 from otel_monitor_processors.patterns.verdict import Pattern
+
+_GATES = {"time_window": "time_window_s"}
+"""Where a setting and the gate that it sets have different names."""
 
 
 def build_engine(settings: Settings) -> Engine:
     """An engine with the default rules at the settings' thresholds, the user's own rules, and the enabled detectors."""
-    gates = _gates(settings, Pattern.HEARTBEAT_DEGRADATION)
-    detectors = [HeartbeatDegradation(gates, settings.pattern_window_size)] if gates.enabled else []
-    return Engine(rules(settings), detectors)
+    gates = {Pattern(name): _gates(given) for name, given in settings.patterns.items()}
+    return Engine(rules(settings), detectors(gates, settings.pattern_window_size))
 
 
 def rules(settings: Settings) -> tuple[Rule, ...]:
@@ -39,8 +41,5 @@ def reads_foreign_metrics(settings: Settings) -> bool:
     return any(name not in BUILT_IN and not name.startswith("orchestrator.") for name in names)
 
 
-def _gates(settings: Settings, pattern: Pattern) -> Gates:
-    given: dict[str, Any] = dict(settings.patterns.get(pattern, {}))
-    if "time_window" in given:
-        given["time_window_s"] = given.pop("time_window")
-    return Gates(**given)
+def _gates(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {_GATES.get(name, name): value for name, value in given.items()}

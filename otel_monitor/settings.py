@@ -17,6 +17,8 @@ from typing import Any, cast
 import voluptuous as v
 
 from otel_monitor.errors import ConfigurationError, Problem
+from otel_monitor.settings_alerts import INHIBITIONS, MAINTENANCE, ROUTES
+from otel_monitor.settings_channels import CHANNELS, ChannelSettings
 from otel_monitor.settings_rules import OPERATIONS, PATTERNS, RULES
 from otel_monitor.settings_values import (
     FLAG,
@@ -31,6 +33,9 @@ from otel_monitor.settings_values import (
     nearest,
     problems_of,
 )
+from otel_monitor_processors.alerts.inhibition import Inhibition
+from otel_monitor_processors.alerts.maintenance import MaintenanceWindow
+from otel_monitor_processors.alerts.route import Route
 from otel_monitor_processors.alerts.rule import Rule
 
 PREFIX = "OTEL_MONITOR_"
@@ -88,10 +93,25 @@ class Settings:
         NUMBER, 300.0, "How long a default threshold must be exceeded before its alert fires.", "s"
     )
     alert_rules: Mapping[str, Rule] = _setting(RULES, {}, "Rules by name; one named like a default rule replaces it.")
+    routes: tuple[Route, ...] = _setting(
+        ROUTES, (), "Which channels are told of which alerts, how grouped and how often; all else goes to all channels."
+    )
+    inhibitions: tuple[Inhibition, ...] = _setting(
+        INHIBITIONS, (), "Which alerts hold back which others while they fire, on top of the default ones."
+    )
+    default_inhibitions: bool = _setting(
+        FLAG, True, "Whether a pattern's alert holds back the symptoms it explains, and critical holds back warning."
+    )
+    maintenance: tuple[MaintenanceWindow, ...] = _setting(
+        MAINTENANCE, (), "Times at which alerts are expected, and nobody is told of them."
+    )
     patterns: Mapping[str, Mapping[str, Any]] = _setting(
         PATTERNS, {}, "Per failure pattern: whether it is looked for, and its gates."
     )
 
+    channels: Mapping[str, ChannelSettings] = _setting(
+        CHANNELS, {}, "Where notifications of alerts go, by name; each has a `type` and the keys of that type."
+    )
     enable_console_notifications: bool = _setting(FLAG, True, "Whether alerts are written to stderr, a line each.")
     enable_file_notifications: bool = _setting(FLAG, False, "Whether the monitor service writes alerts to a file.")
     enable_email_notifications: bool = _setting(FLAG, False, "Whether the monitor service sends alerts by email.")

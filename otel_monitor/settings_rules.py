@@ -7,62 +7,26 @@ from typing import Any
 
 import voluptuous as v
 
-from otel_monitor.settings_values import Value, boolean, choice, json_from, nearest, number, text
-from otel_monitor_processors.alerts.rule import AGGREGATIONS, Comparison, NoData, Rule, Severity
+from otel_monitor.settings_shapes import by_name, fields, listed
+from otel_monitor.settings_values import Value, boolean, choice, json_from, number, text
+from otel_monitor_processors.alerts.rule import AGGREGATIONS, Comparison, Escalation, NoData, Rule, Severity
 from otel_monitor_processors.patterns.verdict import Pattern
 
+_labels = by_name(lambda _name, value: text(value))
 
-def _fields(
-    fields: Mapping[str, Callable[[Any], Any]], required: tuple[str, ...] = ()
-) -> Callable[[Any], dict[str, Any]]:
-    """An object with these fields: every problem at once, each under its own path."""
-
-    def check(raw: Any) -> dict[str, Any]:
-        if not isinstance(raw, dict):
-            raise v.Invalid(f"expected an object, got {raw!r}")
-        values: dict[str, Any] = {}
-        errors: list[v.Invalid] = []
-        for key, item in raw.items():
-            if key not in fields:
-                errors.append(v.Invalid(f"unknown key{nearest(str(key), fields)}", path=[key]))
-                continue
-            try:
-                values[key] = fields[key](item)
-            except v.MultipleInvalid as error:
-                errors += [v.Invalid(one.msg, path=[key, *one.path]) for one in error.errors]
-            except v.Invalid as error:
-                errors.append(v.Invalid(error.msg, path=[key, *error.path]))
-        errors += [v.Invalid("required", path=[key]) for key in required if key not in raw]
-        if errors:
-            raise v.MultipleInvalid(errors)
-        return values
-
-    return check
+_escalation_fields = fields(
+    {"severity": choice(*Severity), "threshold": number(), "after": number(0.001)}, required=("severity",)
+)
 
 
-def _by_name(check: Callable[[str, Any], Any], key: Callable[[Any], str] = text) -> Callable[[Any], dict[str, Any]]:
-    """An object whose keys are names: every problem at once."""
+def _escalation(raw: Any) -> Escalation:
+    values = _escalation_fields(raw)
+    if "threshold" not in values and "after" not in values:
+        raise v.Invalid("an escalation has a threshold, a time (after), or both", path=["threshold"])
+    return Escalation(
+        severity=Severity(values["severity"]), threshold=values.get("threshold"), after_s=values.get("after")
+    )
 
-    def check_all(raw: Any) -> dict[str, Any]:
-        if not isinstance(raw, dict):
-            raise v.Invalid(f"expected an object, got {raw!r}")
-        values: dict[str, Any] = {}
-        errors: list[v.Invalid] = []
-        for name, item in raw.items():
-            try:
-                values[key(name)] = check(name, item)
-            except v.MultipleInvalid as error:
-                errors += [v.Invalid(one.msg, path=[name, *one.path]) for one in error.errors]
-            except v.Invalid as error:
-                errors.append(v.Invalid(error.msg, path=[name, *error.path]))
-        if errors:
-            raise v.MultipleInvalid(errors)
-        return values
-
-    return check_all
-
-
-_labels = _by_name(lambda _name, value: text(value))
 
 _RULE_FIELDS: dict[str, Callable[[Any], Any]] = {
     "name": text,
@@ -82,12 +46,14 @@ _RULE_FIELDS: dict[str, Callable[[Any], Any]] = {
     "resolve_threshold": number(),
     "staleness": number(0),
     "on_no_data": choice(*NoData),
+    "keep_no_data_for": number(0),
+    "escalations": listed(_escalation),
     "min_samples": number(1, whole=True),
     "min_confidence": number(0, 1),
 }
 
-_SECONDS = ("duration", "window", "keep_firing_for", "staleness")
-_rule_fields = _fields(_RULE_FIELDS)
+_SECONDS = ("duration", "window", "keep_firing_for", "staleness", "keep_no_data_for")
+_rule_fields = fields(_RULE_FIELDS)
 
 
 def _rule(name: str, raw: Any) -> Rule:
@@ -132,7 +98,7 @@ def _operation(_name: str, raw: Any) -> dict[str, Any]:
     return raw
 
 
-_pattern_gates = _fields(
+_pattern_gates = fields(
     {
         "enabled": boolean,
         "min_events": number(1, whole=True),
@@ -141,6 +107,6 @@ _pattern_gates = _fields(
     }
 )
 
-RULES = Value("object", _by_name(_rule), json_from)
-OPERATIONS = Value("object", _by_name(_operation), json_from)
-PATTERNS = Value("object", _by_name(lambda _name, raw: _pattern_gates(raw), choice(*Pattern)), json_from)
+RULES = Value("object", by_name(_rule), json_from)
+OPERATIONS = Value("object", by_name(_operation), json_from)
+PATTERNS = Value("object", by_name(lambda _name, raw: _pattern_gates(raw), choice(*Pattern)), json_from)

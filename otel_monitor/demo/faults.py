@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 from otel_monitor.demo.fault_names import FaultName
 from otel_monitor.demo.fleet import MEMORY_LIMIT_BYTES, Fleet
 from otel_monitor.demo.programs.worker import score
+from otel_monitor_processors.patterns.verdict import Pattern
 
 _OOM_POLL_S = 0.05
 _OOM_STEP_BYTES = 12_000_000
@@ -23,9 +24,10 @@ _BROKEN_LENGTH = 512 * 1024 * 1024
 
 
 class Fault(Protocol):
-    """One way to break the fleet: `title` says what is done to whom."""
+    """One way to break the fleet: `title` says what is done to whom, `verdict` what is to be recognised."""
 
     title: ClassVar[str]
+    verdict: ClassVar[Pattern | None]
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         """Break it; the fault is to last for about `seconds`."""
@@ -38,6 +40,7 @@ class Kill9:
     """Workers that die without a word."""
 
     title: ClassVar[str] = "w3 and w4 are killed with SIGKILL"
+    verdict: ClassVar[Pattern | None] = Pattern.HEARTBEAT_DEGRADATION
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -52,6 +55,7 @@ class Partition:
     """Workers that live, and cannot be reached."""
 
     title: ClassVar[str] = "the network drops everything between w3, w4 and the orchestrator; connections stay open"
+    verdict: ClassVar[Pattern | None] = Pattern.NETWORK_PARTITION
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -68,6 +72,7 @@ class Sigstop:
     """A worker that stands still: a paused machine, a frozen container."""
 
     title: ClassVar[str] = "w3 is paused with SIGSTOP"
+    verdict: ClassVar[Pattern | None] = Pattern.HEARTBEAT_DEGRADATION
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -81,6 +86,7 @@ class Dblock:
     """A transaction that somebody forgot to end."""
 
     title: ClassVar[str] = "another process holds the write lock of the shared database"
+    verdict: ClassVar[Pattern | None] = Pattern.DATABASE_CONTENTION
 
     def __init__(self) -> None:
         self._connection: sqlite3.Connection | None = None
@@ -100,6 +106,7 @@ class Skew:
     """A change of configuration with a slip of the finger."""
 
     title: ClassVar[str] = "an operator gives w1 the weight 21: it gets 21 streams, the others one each"
+    verdict: ClassVar[Pattern | None] = Pattern.LOAD_IMBALANCE
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -113,6 +120,7 @@ class Jitter:
     """A network that delivers everything, some time."""
 
     title: ClassVar[str] = "the network to w3 and w4 delays what it carries by 0.02 to 1.2 s"
+    verdict: ClassVar[Pattern | None] = Pattern.HEARTBEAT_DEGRADATION
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -144,6 +152,7 @@ class Cascade(_BadData):
     """A poisoned task that is handed on to the next victim."""
 
     title: ClassVar[str] = "an item of stream s24 with a wrong length crashes every worker that reads it"
+    verdict: ClassVar[Pattern | None] = Pattern.CASCADING_FAILURES
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -154,6 +163,7 @@ class Cpu(_BadData):
     """Data that costs far more computation than it used to."""
 
     title: ClassVar[str] = "the streams of w2 carry items that take 0.6 s of CPU each, on its event loop"
+    verdict: ClassVar[Pattern | None] = Pattern.HEARTBEAT_DEGRADATION
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         del seconds
@@ -164,6 +174,7 @@ class Oom(_BadData):
     """Data that a cache keeps without a bound."""
 
     title: ClassVar[str] = "items of 12 MB fill the memory of w2 until it is killed at 600 MB"
+    verdict: ClassVar[Pattern | None] = Pattern.RESOURCE_EXHAUSTION
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,6 +206,7 @@ class Nothing:
     """The control: whatever fires here is a false alarm."""
 
     title: ClassVar[str] = "nothing is broken: no alert may come"
+    verdict: ClassVar[Pattern | None] = None
 
     async def inject(self, fleet: Fleet, seconds: float) -> None:
         """Leave the fleet alone."""

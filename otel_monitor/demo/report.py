@@ -6,11 +6,12 @@ import datetime as dt
 import re
 from typing import Any
 
-from otel_monitor.demo.episodes import Episode, episodes
+from otel_monitor.demo.episodes import Episode, episodes, sightings
 from otel_monitor.demo.fault_names import FaultName
 from otel_monitor.demo.receiver import Signal
 from otel_monitor.demo.scenario import Outcome
-from otel_monitor.demo.telemetry import AlertEvent
+from otel_monitor.demo.system_view import WHOLE_SYSTEM
+from otel_monitor.demo.telemetry import AlertEvent, VerdictEvent
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _NAME_WIDTH = 15
@@ -77,6 +78,22 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
             }
             for alert in outcome.alerts
         ],
+        "expected": str(outcome.expected) if outcome.expected is not None else None,
+        "verdicts": [
+            {
+                "reporter": verdict.reporter,
+                "pattern": verdict.pattern,
+                "scope": verdict.scope,
+                "state": verdict.state,
+                "at": verdict.at,
+                "delay_s": _delay(verdict, outcome.injected_at),
+                "confidence": verdict.confidence,
+                "sources": list(verdict.sources),
+                "root": verdict.root,
+                "summary": verdict.summary,
+            }
+            for verdict in outcome.verdicts
+        ],
     }
 
 
@@ -85,7 +102,8 @@ def table(outcome: Outcome, style: Style, width: int) -> str:
     rows = [("fault", f"{outcome.fault}: {outcome.title}")]
     if outcome.injected_at is not None:
         rows.append(("injected at", clock(outcome.injected_at)))
-    rows += _verdict_rows(outcome, style)
+    rows += _alert_rows(outcome, style)
+    rows += _verdict_row(outcome, style)
     rows.append(("received", _received(outcome, style)))
     if outcome.forwarding:
         rows.append(("forwarded", outcome.forwarding))
@@ -93,6 +111,7 @@ def table(outcome: Outcome, style: Style, width: int) -> str:
     for name, text in rows:
         lines += style.wrap(f"  {style.dim(f'{name:13}')}{text}", width, indent=_NAME_WIDTH)
     lines.append("")
+    lines += _seen(outcome, style, width)
     happened = episodes(outcome.alerts)
     if happened:
         lines.append(style.bold("  all alerts"))
@@ -119,10 +138,10 @@ def episode_line(episode: Episode, injected_at: float | None, healed_at: float |
     return f"{head} {fired.reporter}: {episode.text(healed_at)}"
 
 
-def when(alert: AlertEvent, injected_at: float | None) -> str:
+def when(event: AlertEvent | VerdictEvent, injected_at: float | None) -> str:
     """Seconds since the injection, or the time of day where there was none."""
-    delay_s = _delay(alert, injected_at)
-    return clock(alert.at) if delay_s is None else f"{delay_s:+.1f} s"
+    delay_s = _delay(event, injected_at)
+    return clock(event.at) if delay_s is None else f"{delay_s:+.1f} s"
 
 
 def clock(at: float) -> str:
@@ -130,7 +149,35 @@ def clock(at: float) -> str:
     return dt.datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S.%f")[:-5]
 
 
-def _verdict_rows(outcome: Outcome, style: Style) -> list[tuple[str, str]]:
+def _seen(outcome: Outcome, style: Style, width: int) -> list[str]:
+    """Which patterns the engine over the whole system saw, and which the engines inside the programs."""
+    found = sightings(outcome.verdicts)
+    if not found:
+        return []
+    found.sort(key=lambda sighting: (sighting.opened.reporter != WHOLE_SYSTEM, sighting.opened.at))
+    lines = [style.bold("  what each saw")]
+    for sighting in found:
+        opened, last = sighting.opened, sighting.at(outcome.healed_at)
+        after = when(opened, outcome.injected_at)
+        head = f"{after:>8}  {opened.reporter:13} {opened.pattern:22} {last.confidence:4.2f}  "
+        lines += style.wrap(f"{head}{last.summary}", width, indent=4)
+    return [*lines, ""]
+
+
+def _verdict_row(outcome: Outcome, style: Style) -> list[tuple[str, str]]:
+    """Whether the engine over the whole system has recognised what was broken."""
+    if outcome.expected is None:
+        return []
+    injected_at = outcome.injected_at or 0.0
+    for sighting in sightings(outcome.verdicts):
+        opened = sighting.opened
+        if opened.reporter == WHOLE_SYSTEM and opened.pattern == outcome.expected and opened.at >= injected_at:
+            after = _delay(opened, outcome.injected_at) or 0.0
+            return [("verdict", style.good(f"{opened.pattern} after {after:.1f} s, as it should be"))]
+    return [("verdict", style.bad(f"not recognised as {outcome.expected}"))]
+
+
+def _alert_rows(outcome: Outcome, style: Style) -> list[tuple[str, str]]:
     first = outcome.first_alert
     if outcome.fault is FaultName.NONE:
         if outcome.as_expected:
@@ -159,5 +206,5 @@ def _received(outcome: Outcome, style: Style) -> str:
     return f"{text} ({spans}, …)" if spans else text
 
 
-def _delay(alert: AlertEvent, injected_at: float | None) -> float | None:
-    return None if injected_at is None else round(alert.at - injected_at, 3)
+def _delay(event: AlertEvent | VerdictEvent, injected_at: float | None) -> float | None:
+    return None if injected_at is None else round(event.at - injected_at, 3)

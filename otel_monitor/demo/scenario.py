@@ -20,7 +20,9 @@ from otel_monitor.demo.fleet import Fleet
 from otel_monitor.demo.fleet_state import FleetState, look
 from otel_monitor.demo.forwarding import Forwarder
 from otel_monitor.demo.receiver import Receiver, Signal
-from otel_monitor.demo.telemetry import AlertEvent, Telemetry
+from otel_monitor.demo.system_view import SystemView
+from otel_monitor.demo.telemetry import AlertEvent, Telemetry, VerdictEvent
+from otel_monitor_processors.patterns.verdict import Pattern
 
 TICK_S = 0.25
 BASELINE_SHARE = 0.28
@@ -85,6 +87,8 @@ class Outcome:
     received: dict[Signal, int]
     kept: Path | None
     forwarding: str = ""
+    expected: Pattern | None = None
+    verdicts: tuple[VerdictEvent, ...] = ()
 
     @property
     def first_alert(self) -> AlertEvent | None:
@@ -110,6 +114,7 @@ class Scenario:
         self._fault: Fault = fault_type()
         self._progress = Progress(options.fault, fault_type.title, options.seconds)
         self._telemetry = Telemetry()
+        self._system = SystemView()
         self._forwarder = Forwarder.from_env(os.environ)
         self._receiver = Receiver(self._take)
 
@@ -179,11 +184,13 @@ class Scenario:
         if progress.ready_at is not None:
             progress.state = look(fleet)
         progress.received = self._telemetry.received()
-        progress.alerts = self._telemetry.alerts()
+        self._system.advance(time.time())
+        progress.alerts = self._alerts()
         self._view.update(progress)
 
     def _take(self, signal: Signal, message: Message, body: bytes) -> None:
         self._telemetry.take(signal, message)
+        self._system.take(message)
         if self._forwarder is not None:
             self._forwarder.offer(signal, body)
 
@@ -193,9 +200,14 @@ class Scenario:
             title=self._progress.title,
             injected_at=self._progress.injected_at,
             healed_at=self._progress.healed_at,
-            alerts=tuple(self._telemetry.alerts()),
+            alerts=tuple(self._alerts()),
             spans=self._telemetry.spans(),
             received=self._telemetry.received(),
             kept=fleet.directory if self._options.keep else None,
             forwarding=self._forwarder.summary() if self._forwarder is not None else "",
+            expected=self._fault.verdict,
+            verdicts=(*self._system.verdicts(), *self._telemetry.verdicts()),
         )
+
+    def _alerts(self) -> list[AlertEvent]:
+        return sorted([*self._telemetry.alerts(), *self._system.alerts()], key=lambda alert: alert.at)

@@ -18,9 +18,12 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from otel_monitor.demo.receiver import Signal
 
 ALERT_EVENT = "otel_monitor.alert.state_change"
+VERDICT_EVENT = "otel_monitor.pattern.verdict"
 MAX_ALERTS = 1000
+MAX_VERDICTS = 1000
 MAX_NAMES = 200
 _ALERT = "otel_monitor.alert."
+_PATTERN = "otel_monitor.pattern"
 _OTHER = "(other)"
 
 
@@ -39,6 +42,21 @@ class AlertEvent:
     trace_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictEvent:
+    """One change of a verdict, as its log event tells it, or as the engine over the whole system does."""
+
+    reporter: str
+    at: float
+    pattern: str
+    scope: str
+    state: str
+    confidence: float
+    sources: tuple[str, ...]
+    root: str
+    summary: str
+
+
 class Telemetry:
     """Takes decoded requests from the receiver's threads; bounded, with a count of what was too much."""
 
@@ -47,6 +65,7 @@ class Telemetry:
         self._received: Counter[Signal] = Counter()
         self._spans: Counter[str] = Counter()
         self._alerts: list[AlertEvent] = []
+        self._verdicts: list[VerdictEvent] = []
         self._dropped = 0
 
     def take(self, signal: Signal, message: Message) -> None:
@@ -61,6 +80,7 @@ class Telemetry:
             records = list(_records(message))
             alerts = [_alert(record, reporter) for record, reporter in records if record.event_name == ALERT_EVENT]
             self._add(signal, len(records), alerts=alerts)
+            self._add_verdicts([_verdict(*found) for found in records if found[0].event_name == VERDICT_EVENT])
 
     def received(self) -> dict[Signal, int]:
         """How many spans, metric points and log records have come."""
@@ -77,9 +97,14 @@ class Telemetry:
         with self._lock:
             return sorted(self._alerts, key=lambda alert: alert.at)
 
+    def verdicts(self) -> list[VerdictEvent]:
+        """Every change of a verdict inside the programs, in order of time."""
+        with self._lock:
+            return sorted(self._verdicts, key=lambda verdict: verdict.at)
+
     @property
     def dropped(self) -> int:
-        """How many alert events came when there was no more room for them."""
+        """How many alert and verdict events came when there was no more room for them."""
         return self._dropped
 
     def _add(self, signal: Signal, count: int, spans: Iterable[str] = (), alerts: Iterable[AlertEvent] = ()) -> None:
@@ -94,6 +119,16 @@ class Telemetry:
                     self._dropped += 1
                 else:
                     self._alerts.append(alert)
+
+    def _add_verdicts(self, verdicts: list[VerdictEvent]) -> None:
+        with self._lock:
+            for verdict in verdicts:
+                if verdict in self._verdicts:
+                    continue
+                if len(self._verdicts) >= MAX_VERDICTS:
+                    self._dropped += 1
+                else:
+                    self._verdicts.append(verdict)
 
 
 def _records(message: ExportLogsServiceRequest) -> Iterator[tuple[LogRecord, str]]:
@@ -117,6 +152,27 @@ def _alert(record: LogRecord, reporter: str) -> AlertEvent:
         state=attributes.get(_ALERT + "state", ""),
         summary=attributes.get(_ALERT + "summary", ""),
         trace_id=record.trace_id.hex(),
+    )
+
+
+def _verdict(record: LogRecord, reporter: str) -> VerdictEvent:
+    attributes = _attributes(record.attributes)
+    confidence, sources = 0.0, []
+    for pair in record.attributes:
+        if pair.key == f"{_PATTERN}.confidence":
+            confidence = pair.value.double_value
+        elif pair.key == f"{_PATTERN}.sources":
+            sources = [value.string_value for value in pair.value.array_value.values]
+    return VerdictEvent(
+        reporter=reporter,
+        at=record.time_unix_nano / 1e9,
+        pattern=attributes.get(_PATTERN, ""),
+        scope=attributes.get(f"{_PATTERN}.scope", ""),
+        state=attributes.get(f"{_PATTERN}.state", ""),
+        confidence=confidence,
+        sources=tuple(sources),
+        root=attributes.get(f"{_PATTERN}.root", ""),
+        summary=record.body.string_value,
     )
 
 

@@ -46,12 +46,26 @@ class Intake:
     Metrics become observations only then: an increase depends on what came before it. At most 100,000 are held;
     what is beyond that goes on early. A stretch in which no source said anything is one in which nobody was
     there to record it: the engine is told so, and no heartbeat is missed.
+
+    Args:
+        engine: what looks at the observations; its own lateness is 0, as this one holds back.
+        ledger: what counts the records.
+        confidence_every_s: how often confidences are among the outputs, in event time; never where None.
+        lateness_s: how far behind the newest event time a record may be.
     """
 
-    def __init__(self, engine: Engine, ledger: Ledger, confidence_every_s: float | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        confidence_every_s: float | None = None,
+        *,
+        lateness_s: float = ALLOWED_LATENESS_S,
+    ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._every_s = confidence_every_s
+        self._lateness_s = lateness_s
         self._next_confidence: float | None = None
         self._mapping = MetricMapping(self._refuse)
         self._export: Export | None = None
@@ -73,7 +87,7 @@ class Intake:
         for record in records:
             at_s = record.at_s
             read[record.signal] += record.weight
-            if at_s < newest_s - ALLOWED_LATENESS_S or at_s < self._released_s:
+            if at_s < newest_s - self._lateness_s or at_s < self._released_s:
                 self._ledger.late += record.weight
                 continue
             if at_s > newest_s:
@@ -82,11 +96,18 @@ class Intake:
                 self.first_s = at_s
             held.append(record)
         self.newest_s = newest_s
-        if newest_s - ALLOWED_LATENESS_S >= self._released_s + ALLOWED_LATENESS_S / _STEPS:
-            yield from self._release(newest_s - ALLOWED_LATENESS_S)
+        if newest_s - self._lateness_s >= self._released_s + self._lateness_s / _STEPS:
+            yield from self._release(newest_s - self._lateness_s)
         if len(held) > _MAX_HELD:
             held.sort(key=_at)
             yield from self._release(held[len(held) // 2].at_s)
+
+    def advance(self, now_s: float) -> Iterator[Output]:
+        """Time has passed up to `now_s` by the clock of whoever receives: silence is news as well."""
+        watermark_s = now_s - self._lateness_s
+        if watermark_s > self._released_s and self.newest_s > -math.inf:
+            yield from self._release(watermark_s)
+            yield from self._engine.advance(watermark_s)
 
     def conclude(self) -> Iterator[Output]:
         """The recording has ended."""

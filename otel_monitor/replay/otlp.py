@@ -46,12 +46,16 @@ class Decoder:
 
     def batch(self, origin: Origin, line: bytes) -> Batch:
         """The records of one line."""
-        records: list[Record] = []
         try:
             document = json.loads(line)
         except (ValueError, RecursionError) as error:
             self._ledger.refuse("line that is not JSON", origin, detail=f" ({error})")
-            return Batch(origin, records)
+            return Batch(origin, [])
+        return self.decoded(origin, document)
+
+    def decoded(self, origin: Origin, document: Any) -> Batch:
+        """The records of one line, or of one request, that has been read from JSON already."""
+        records: list[Record] = []
         if type(document) is not dict or (document and not document.keys() & self._signals.keys()):
             self._ledger.refuse("line without resourceSpans, resourceMetrics or resourceLogs", origin)
             return Batch(origin, records)

@@ -22,9 +22,6 @@ TASK_ATTEMPT = "orchestrator.task.attempt"
 ASSIGNMENT_REASON = "orchestrator.assignment.reason"
 FAILURE_REASON = "orchestrator.failure.reason"
 
-ORCHESTRATOR_PEER = "orchestrator"
-"""What a worker's calls reach, as far as a worker knows."""
-
 _UNREACHED = frozenset({Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST})
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from opentelemetry._logs import Logger, SeverityNumber
 
 from otel_monitor.instrumentation.operation import Side
-from otel_monitor.telemetry.activity import ORCHESTRATOR_PEER, WORKER_ID, Activity
+from otel_monitor.telemetry.activity import WORKER_ID, Activity
 from otel_monitor.telemetry.calls import Call
 from otel_monitor_processors.observation import Heartbeat
+from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
 
 HEARTBEAT_EVENT = "orchestrator.worker.heartbeat"
 """A log record for each heartbeat, for backends that want every one: only with the setting `record_heartbeats`."""

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from otel_monitor.instrumentation.operation import Side
-from otel_monitor.telemetry.activity import FAILURE_REASON, ORCHESTRATOR_PEER, Activity
+from otel_monitor.telemetry.activity import FAILURE_REASON, Activity
 from otel_monitor.telemetry.calls import Call
 from otel_monitor_processors.observation import Change, Membership, Outcome
+from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
 
 
 class FailureReason(StrEnum):

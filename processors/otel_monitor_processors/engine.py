@@ -21,8 +21,8 @@ from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.measures import Measures, series_labels
 from otel_monitor_processors.observation import DatabaseOperation, Observation, Operation, Outcome, TraceRef
 from otel_monitor_processors.patterns.arbiter import Arbiter
+from otel_monitor_processors.patterns.catalogue import detectors as all_detectors
 from otel_monitor_processors.patterns.finding import Detector, Interests
-from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
 from otel_monitor_processors.reorder import Reorder
 from otel_monitor_processors.tally import Tallies, Tally
@@ -75,7 +75,7 @@ class Engine:
         allowed_lateness_s: float = 0.0,
     ) -> None:
         self.rules = tuple(default_rules(Thresholds()) if rules is None else rules)
-        self.detectors: tuple[Detector, ...] = (HeartbeatDegradation(),) if detectors is None else tuple(detectors)
+        self.detectors: tuple[Detector, ...] = tuple(all_detectors() if detectors is None else detectors)
         self._interval_s = evaluation_interval_s
         self._lateness_s = allowed_lateness_s
         self._measures = Measures(self.rules)
@@ -230,7 +230,7 @@ class Engine:
         self._judge(at, transitions)
         for rule in self.rules:
             if rule.pattern is None:
-                samples = self._measures.samples(rule, at, quiet=not self._book.has(rule.name))
+                samples = self._measures.samples(rule, at, self._book.of_rule(rule.name))
                 transitions += self._book.evaluate(rule, samples, at)
         self._measures.forget_idle(at)
         self._immediate.clear()
@@ -267,6 +267,8 @@ class Engine:
 
     def _offends(self, operation: Operation, transitions: list[Transition]) -> None:
         """A failed or slow call is judged at once, so that its own span can still be marked."""
+        if not operation.rated:
+            return
         violated = [rule for rule in self._per_call_rules if _violates(rule, operation)]
         key = (operation.service, operation.source, operation.name)
         if operation.at - self._immediate.get(key, -math.inf) >= _IMMEDIATE_INTERVAL_S:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
-from otel_monitor_processors.alerts.lifecycle import Sample
+from otel_monitor_processors.alerts.lifecycle import Detail, Sample
 from otel_monitor_processors.alerts.rule import Comparison, Labels, NoData, Rule
+from otel_monitor_processors.column import Column
 from otel_monitor_processors.observation import (
     Change,
     Heartbeat,
@@ -41,10 +45,30 @@ _OPERATION_METRICS = ("response_time", "error_rate", "throughput")
 _MAX_SERIES = 2_000
 _MAX_WORKERS = 10_000
 _MAX_POINTS = 240
+_KEPT_WINDOWS = 2.0
+"""A series is forgotten when it has been silent for so many of the longest windows."""
+_QUANTILE_SLACK = 0.01
+"""A quantile of few values lies between two of them."""
+
+
+S = TypeVar("S")
+_PointKey = tuple[str, str, str, Labels]
+
+
+@dataclass(slots=True)
+class _PointSeries:
+    """The last points of one series of a metric: time and value, the oldest first."""
+
+    key: _PointKey
+    labels: Labels
+    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MAX_POINTS))
 
 
 class Measures:
-    """Keeps what the given rules need, and no more; every table is bounded and counts what it drops."""
+    """Keeps what the given rules need, and no more; every table is bounded and counts what it drops.
+
+    What is worked out for one rule serves all rules of the same metric, until time passes or something is observed.
+    """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = [rule for rule in rules if rule.metric_name is not None]
@@ -53,8 +77,15 @@ class Measures:
         self._levels: OrderedDict[tuple[str, str, str], Level] = OrderedDict()
         self._heartbeats: OrderedDict[str, float] = OrderedDict()
         self._wanted = {rule.metric_name for rule in rules} - set(BUILT_IN)
-        self._points: OrderedDict[tuple[str, str, str, Labels], deque[tuple[float, float]]] = OrderedDict()
+        self._points: OrderedDict[_PointKey, _PointSeries] = OrderedDict()
+        self._points_of: dict[str, dict[_PointKey, _PointSeries]] = {}
+        self._kept_s = _KEPT_WINDOWS * max([max(rule.window_s, rule.staleness_s) for rule in rules], default=300.0)
+        self._columns: dict[Hashable, Any] = {}
+        self._columns_of: tuple[float, int] = (math.nan, 0)
+        self._changes = 0
         self._dropped = 0
+        self.late = 0
+        """How many points were no newer than the last of their series: they are not used."""
 
     @property
     def dropped(self) -> int:
@@ -72,8 +103,16 @@ class Measures:
         }
 
     def _level(self, level: Level) -> None:
-        self._bounded(self._levels, (level.service, level.source, level.resource), _MAX_SERIES)
-        self._levels[level.service, level.source, level.resource] = level
+        key = (level.service, level.source, level.resource)
+        before = self._levels.get(key)
+        if before is None:
+            self._bounded(self._levels, key, _MAX_SERIES)
+        elif level.at < before.at:
+            self.late += 1
+            return
+        self._changes += 1
+        self._levels[key] = level
+        self._levels.move_to_end(key)
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
         if heartbeat.source == heartbeat.observer or not heartbeat.ok:
@@ -102,88 +141,141 @@ class Measures:
         if point.name not in self._wanted:
             return
         key = (point.name, point.service, point.source, point.attributes)
-        self._bounded(self._points, key, _MAX_SERIES)
-        self._points.setdefault(key, deque(maxlen=_MAX_POINTS)).append((point.at, point.value))
+        series = self._points.get(key)
+        if series is None:
+            series = self._new_series(key)
+        elif point.at <= series.points[-1][0]:
+            self.late += 1
+            return
+        self._changes += 1
+        series.points.append((point.at, point.value))
+        self._points.move_to_end(key)
+
+    def _new_series(self, key: _PointKey) -> _PointSeries:
+        if len(self._points) >= _MAX_SERIES:
+            self._drop_series(next(iter(self._points)))
+            self._dropped += 1
+        name, service, source, attributes = key
+        series = _PointSeries(key, tuple(sorted([*series_labels(service, source), *attributes])))
+        self._points[key] = series
+        self._points_of.setdefault(name, {})[key] = series
+        return series
+
+    def _drop_series(self, key: _PointKey) -> None:
+        del self._points[key]
+        del self._points_of[key[0]][key]
 
     def _bounded(self, table: OrderedDict[Any, Any], key: Any, limit: int) -> None:
         if key not in table and len(table) >= limit:
             table.popitem(last=False)
             self._dropped += 1
 
-    def samples(self, rule: Rule, now: float, *, quiet: bool = False) -> Iterator[Sample]:
-        """The value of every series of `rule` at `now`; with `quiet` (none is active) of those that may raise one."""
+    # -- values ---------------------------------------------------------------------------------------------
+
+    def samples(self, rule: Rule, now: float, active: Collection[Labels] = ()) -> Iterator[Sample]:
+        """The value of the series of `rule` at `now`: of those in `active`, and of those that may raise an alert."""
         metric = rule.metric_name
-        upwards = rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
-        quiet = quiet and upwards and rule.on_no_data is not NoData.FIRE
         if metric in _OPERATION_METRICS:
-            for key in self.operations.series():
-                if quiet and not self.operations.may_reach(metric, rule.threshold, key):
-                    continue
-                sample = self.operation_sample(rule, key, now)
-                if sample is not None:
-                    yield sample
+            yield from self._operation_samples(rule, now, active)
         elif metric in _RESOURCES:
-            yield from self._level_samples(rule, _RESOURCES[metric], now, quiet=quiet)
+            work_out = partial(self._level_column, _RESOURCES[metric], rule.staleness_s, now)
+            levels = self._column((metric, rule.staleness_s), now, work_out)
+            yield from _found(rule, levels, active, _level_labels, partial(_level_sample, rule))
         elif metric == "heartbeat_age":
-            yield from self._age_samples(rule, now)
+            yield from self._age_samples(rule, now, active)
         elif metric is not None:
-            yield from self._point_samples(rule, metric, now)
+            aggregation = rule.aggregation or "last"
+            reach_s = rule.staleness_s if aggregation == "last" else rule.window_s
+            key = (metric, aggregation, reach_s)
+            points = self._column(key, now, partial(self._point_column, metric, aggregation, reach_s, now))
+            yield from _found(rule, points, active, _point_labels, partial(_point_sample, rule, now))
+
+    def _column(self, key: Hashable, now: float, build: Callable[[], S]) -> S:
+        """What was worked out at `now` already, or what `build` gives."""
+        state = (now, self._changes + self.operations.changes)
+        if state != self._columns_of:
+            self._columns.clear()
+            self._columns_of = state
+        found: S | None = self._columns.get(key)
+        if found is None:
+            found = self._columns[key] = build()
+        return found
+
+    def _operation_samples(self, rule: Rule, now: float, active: Collection[Labels]) -> Iterator[Sample]:
+        """Durations are put together only of series whose longest one violates the rule."""
+        bounded = _upwards(rule) and rule.metric_name == "response_time"
+        key = (rule.metric_name, rule.aggregation, rule.window_s, bounded)
+        column = self._column(key, now, partial(self._operation_column, rule, now, bounded=bounded))
+
+        def make(series: Key, _value: float | None) -> Sample | None:
+            if bounded and not self._may_last(rule, series, now) and _operation_labels(series) not in active:
+                return None
+            return self.operation_sample(rule, series, now)
+
+        yield from _found(rule, column, active, _operation_labels, make)
+
+    def _operation_column(self, rule: Rule, now: float, *, bounded: bool) -> Column[Key]:
+        pairs: list[tuple[Key, float | None]] = []
+        for key in self.operations.series():
+            summary = self._summary(key, now, rule.window_s)
+            if summary is None:
+                pairs.append((key, None))
+            else:
+                pairs.append((key, summary.longest_s * 1e3 if bounded else _value_of(rule, summary)))
+        return Column(pairs, _operation_labels)
+
+    def _summary(self, key: Key, now: float, window_s: float) -> Summary | None:
+        return self._column((key, window_s), now, lambda: (self.operations.summary(key, now, window_s),))[0]
+
+    def _may_last(self, rule: Rule, key: Key, now: float) -> bool:
+        share = 1.0 - _quantile(rule.aggregation or "p95") - _QUANTILE_SLACK
+        return self.operations.may_last(key, rule.threshold / 1e3, share, now, rule.window_s)
 
     def operation_sample(self, rule: Rule, key: Key, now: float) -> Sample | None:
         """The value of one series of an operation metric."""
-        service, source, operation = key
-        labels = series_labels(service, source, operation=operation)
+        labels = _operation_labels(key)
         if not _selected(rule, labels):
             return None
-        summary = self.operations.summary(key, now, rule.window_s)
+        summary = self._summary(key, now, rule.window_s)
         if summary is None:
             return Sample(labels, None)
-        value, text, traces = _reduce(rule, summary)
-        limit = f"{rule.comparison} {rule.threshold:g}"
-        what = f"{operation} on {source}: {text} over {rule.window_s:g} s ({summary.count} calls, {limit})"
-        return Sample(labels, value, summary.count, _described(rule, what), traces)
+        value = _value_of(rule, summary)
+        return Sample(labels, value, summary.count, detail=partial(_operation_detail, rule, key, summary, value))
 
-    def _level_samples(self, rule: Rule, resource: str, now: float, *, quiet: bool) -> Iterator[Sample]:
-        for (service, source, name), level in self._levels.items():
-            if name != resource or (quiet and 100.0 * level.value < rule.threshold * level.limit):
-                continue
-            labels = series_labels(service, source)
-            if now - level.at > rule.staleness_s or level.limit <= 0:
-                yield Sample(labels, None)
-                continue
-            percent = 100.0 * level.value / level.limit
-            what = f"{rule.metric_name} of {source} is {percent:.1f} % ({rule.comparison} {rule.threshold:g} %)"
-            yield Sample(labels, percent, summary=_described(rule, what))
+    def _level_column(self, resource: str, staleness_s: float, now: float) -> Column[Level]:
+        pairs: list[tuple[Level, float | None]] = []
+        for (_, _, name), level in self._levels.items():
+            if name == resource:
+                fresh = now - level.at <= staleness_s and level.limit > 0
+                pairs.append((level, 100.0 * level.value / level.limit if fresh else None))
+        return Column(pairs, _level_labels)
 
-    def _age_samples(self, rule: Rule, now: float) -> Iterator[Sample]:
+    def _age_samples(self, rule: Rule, now: float, active: Collection[Labels]) -> Iterator[Sample]:
         above = rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
+        due, watched = set(), [dict(labels).get("worker", "") for labels in active]
         for worker, at in self._heartbeats.items():
-            age = now - at
-            if above and age < rule.threshold:
-                return  # the table is in the order of the last heartbeats: all that follow are younger
-            what = f"no heartbeat of worker {worker} for {age:.1f} s ({rule.comparison} {rule.threshold:g} s)"
-            yield Sample((("worker", worker),), age, summary=_described(rule, what))
+            if above and now - at < rule.threshold:
+                break  # the table is in the order of the last heartbeats: all that follow are younger
+            due.add(worker)
+            yield _age_sample(rule, worker, now - at)
+        for worker in watched:
+            if worker not in due and worker in self._heartbeats:
+                yield _age_sample(rule, worker, now - self._heartbeats[worker])
 
-    def _point_samples(self, rule: Rule, metric: str, now: float) -> Iterator[Sample]:
-        for (name, service, source, attributes), points in self._points.items():
-            if name != metric:
-                continue
-            labels = tuple(sorted([*series_labels(service, source), *attributes]))
-            if not _selected(rule, labels):
-                continue
-            recent = [value for at, value in points if now - rule.window_s < at <= now]
-            if rule.aggregation in (None, "last"):
-                recent = [value for at, value in points if now - rule.staleness_s < at <= now][-1:]
-            if not recent:
-                yield Sample(labels, None)
-                continue
-            value = _aggregate(rule.aggregation or "last", recent, rule.window_s)
-            what = f"{metric} of {source} is {value:g} ({rule.comparison} {rule.threshold:g})"
-            yield Sample(labels, value, len(recent), _described(rule, what))
+    def _point_column(self, metric: str, aggregation: str, reach_s: float, now: float) -> Column[_PointSeries]:
+        series = self._points_of.get(metric, {}).values()
+        if aggregation == "last":
+            return Column(((each, _last_value(each, reach_s, now)) for each in series), _point_labels)
+        return Column(((each, _aggregated(each, aggregation, reach_s, now)) for each in series), _point_labels)
 
     def forget_idle(self, now: float) -> None:
         """Let go of what no window can see any more."""
         self.operations.forget_idle(now)
+        oldest = now - self._kept_s
+        while self._points and (first := next(iter(self._points.values()))).points[-1][0] < oldest:
+            self._drop_series(first.key)
+        while self._levels and next(iter(self._levels.values())).at < oldest:
+            self._levels.popitem(last=False)
 
     @property
     def live(self) -> bool:
@@ -196,8 +288,8 @@ class Measures:
             "levels": [list(level) for level in self._levels.values()],
             "heartbeats": list(self._heartbeats.items()),
             "points": [
-                [list(key[:3]), [list(pair) for pair in key[3]], [list(p) for p in points]]
-                for key, points in self._points.items()
+                [list(key[:3]), [list(pair) for pair in key[3]], [list(p) for p in series.points]]
+                for key, series in self._points.items()
             ],
         }
 
@@ -208,15 +300,110 @@ class Measures:
         self._heartbeats = OrderedDict((worker, at) for worker, at in state["heartbeats"])
         for (name, service, source), attributes, points in state["points"]:
             key = (name, service, source, tuple((k, v) for k, v in attributes))
-            self._points[key] = deque(((at, value) for at, value in points), maxlen=_MAX_POINTS)
+            self._new_series(key).points.extend((at, value) for at, value in points)
 
 
 def series_labels(service: str, source: str, **more: str) -> Labels:
     """The labels of one series: `instance`, `service` where it is known, and what else tells it apart."""
-    pairs = {"instance": source, **more}
-    if service:
-        pairs["service"] = service
-    return tuple(sorted(pairs.items()))
+    pairs = {"instance": source, "service": service, **more}
+    return tuple(sorted((name, value) for name, value in pairs.items() if value))
+
+
+def _found(
+    rule: Rule,
+    column: Column[S],
+    active: Collection[Labels],
+    labels_of: Callable[[S], Labels],
+    make: Callable[[S, float | None], Sample | None],
+) -> Iterator[Sample]:
+    """The samples of a column's series that violate a rule or are active, and with `fire` of those without data."""
+    wanted: list[tuple[S, float | None]] = list(column.violating(rule.comparison, rule.threshold))
+    if rule.on_no_data is NoData.FIRE:
+        wanted += [(series, None) for series in column.empty]
+    left = set(active)
+    for series, value in wanted:
+        labels = labels_of(series)
+        if rule.attributes and not _selected(rule, labels):
+            continue
+        left.discard(labels)
+        sample = make(series, value)
+        if sample is not None:
+            yield sample
+    for labels in sorted(left):
+        known = column.of(labels)
+        sample = make(*known) if known is not None else None
+        if sample is not None:
+            yield sample
+
+
+def _level_sample(rule: Rule, level: Level, percent: float | None) -> Sample:
+    detail = partial(_detail, rule, f"{rule.metric_name} of {level.source} is", percent, ".1f", " %")
+    return Sample(_level_labels(level), percent, at=level.at, detail=detail)
+
+
+def _age_sample(rule: Rule, worker: str, age: float) -> Sample:
+    detail = partial(_detail, rule, f"no heartbeat of worker {worker} for", age, ".1f", " s")
+    return Sample((("worker", worker),), age, detail=detail)
+
+
+def _point_sample(rule: Rule, now: float, series: _PointSeries, value: float | None) -> Sample:
+    aggregated = rule.aggregation not in (None, "last")
+    count = sum(now - rule.window_s < at <= now for at, _ in series.points) if aggregated else 1
+    what = f"{series.key[0]} of {series.key[2] or 'unknown source'} is"
+    at = None if aggregated else _newest(series, now)
+    return Sample(series.labels, value, count, at=at, detail=partial(_detail, rule, what, value, "g", ""))
+
+
+def _newest(series: _PointSeries, now: float) -> float | None:
+    return next((at for at, _ in reversed(series.points) if at <= now), None)
+
+
+def _last_value(series: _PointSeries, staleness_s: float, now: float) -> float | None:
+    for at, value in reversed(series.points):
+        if at <= now:
+            return value if at > now - staleness_s else None
+    return None
+
+
+def _aggregated(series: _PointSeries, aggregation: str, window_s: float, now: float) -> float | None:
+    recent = [value for at, value in series.points if now - window_s < at <= now and not math.isnan(value)]
+    return _aggregate(aggregation, recent, window_s) if recent else None
+
+
+def _point_labels(series: _PointSeries) -> Labels:
+    return series.labels
+
+
+def _level_labels(level: Level) -> Labels:
+    return _source_labels(level.service, level.source)
+
+
+@lru_cache(maxsize=_MAX_SERIES)
+def _source_labels(service: str, source: str) -> Labels:
+    return series_labels(service, source)
+
+
+def _detail(rule: Rule, what: str, value: float | None, form: str, unit: str) -> Detail:
+    told = "unknown" if value is None else f"{value:{form}}{unit}"
+    return _described(rule, f"{what} {told} ({rule.comparison} {rule.threshold:g}{unit})"), ()
+
+
+@lru_cache(maxsize=_MAX_SERIES)
+def _operation_labels(key: Key) -> Labels:
+    service, source, operation = key
+    return series_labels(service, source, operation=operation)
+
+
+def _upwards(rule: Rule) -> bool:
+    """Whether only high values violate a rule, and the lack of any does not."""
+    return rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST) and rule.on_no_data is not NoData.FIRE
+
+
+def _quantile(aggregation: str) -> float:
+    """The share of a series that is below what an aggregation gives; 1 where any single value may count."""
+    if aggregation == "mean":
+        return 1.0
+    return int(aggregation[1:]) / 100.0 if aggregation[1:].isdecimal() else 1.0
 
 
 def _selected(rule: Rule, labels: Labels) -> bool:
@@ -227,13 +414,27 @@ def _described(rule: Rule, what: str) -> str:
     return f"{rule.description}: {what}" if rule.description else what
 
 
-def _reduce(rule: Rule, summary: Summary) -> tuple[float, str, tuple[TraceRef, ...]]:
+def _operation_detail(rule: Rule, key: Key, summary: Summary, value: float) -> Detail:
+    _, source, operation = key
+    text, traces = _told(rule, summary, value)
+    limit = f"{rule.comparison} {rule.threshold:g}"
+    what = f"{operation} on {source}: {text} over {rule.window_s:g} s ({summary.count} calls, {limit})"
+    return _described(rule, what), traces
+
+
+def _told(rule: Rule, summary: Summary, value: float) -> tuple[str, tuple[TraceRef, ...]]:
     if rule.metric_name == "error_rate":
-        rate = summary.failed / summary.count
-        return rate, f"{rate:.0%} failed", summary.failures
+        return f"{value:.0%} failed", summary.failures
     if rule.metric_name == "throughput":
-        rate = summary.count / rule.window_s
-        return rate, f"{rate:.3g} calls/s", ()
+        return f"{value:.3g} calls/s", ()
+    return f"{rule.aggregation or 'p95'} duration {value:.0f} ms", summary.slowest
+
+
+def _value_of(rule: Rule, summary: Summary) -> float:
+    if rule.metric_name == "error_rate":
+        return summary.failed / summary.count
+    if rule.metric_name == "throughput":
+        return summary.count / rule.window_s
     aggregation = rule.aggregation or "p95"
     if aggregation == "mean":
         seconds = summary.total_s / summary.count
@@ -241,7 +442,7 @@ def _reduce(rule: Rule, summary: Summary) -> tuple[float, str, tuple[TraceRef, .
         seconds = summary.longest_s
     else:
         seconds = summary.quantile_s(int(aggregation[1:]) / 100.0)
-    return seconds * 1e3, f"{aggregation} duration {seconds * 1e3:.0f} ms", summary.slowest
+    return seconds * 1e3
 
 
 def _harmless(rule: Rule, summary: Summary) -> bool:

@@ -44,7 +44,11 @@ class TraceRef(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """A piece of work that a source has ended."""
+    """A piece of work that a source has ended.
+
+    `rated` is False where only the failed and the slow ones of its kind may have been recorded: shares and
+    quantiles of them mean nothing.
+    """
 
     at: float
     source: str
@@ -55,6 +59,7 @@ class Operation(NamedTuple):
     trace: TraceRef | None = None
     service: str = ""
     task_id: str | None = None
+    rated: bool = True
 
 
 class Link(NamedTuple):
@@ -81,6 +86,24 @@ class DatabaseOperation(NamedTuple):
     category: Category | None = None
     lock_wait_s: float | None = None
     trace: TraceRef | None = None
+    service: str = ""
+
+
+class OperationCount(NamedTuple):
+    """How many operations of one name and outcome a metric has counted since its last export.
+
+    `busy_s` is how long they took together, `category` None for those that ended well. They are the same
+    operations as a source's spans, if it has any: complete where spans are sampled, and later by the interval
+    of the export.
+    """
+
+    at: float
+    source: str
+    name: str
+    calls: int
+    busy_s: float
+    category: Category | None = None
+    database: bool = False
     service: str = ""
 
 
@@ -153,5 +176,14 @@ class ErrorLog(NamedTuple):
 
 
 Observation = (
-    Operation | Link | DatabaseOperation | Heartbeat | Membership | Assignment | Level | MetricPoint | ErrorLog
+    Operation
+    | Link
+    | DatabaseOperation
+    | OperationCount
+    | Heartbeat
+    | Membership
+    | Assignment
+    | Level
+    | MetricPoint
+    | ErrorLog
 )

@@ -87,11 +87,14 @@ class OperationWindows:
         self._max_series = max_series
         self._rings: OrderedDict[Key, deque[Bucket]] = OrderedDict()
         self.dropped = 0
+        self.changes = 0
+        """How many operations were counted: what was worked out before one more is out of date."""
 
     def add(self, operation: Operation) -> None:
-        """Count an operation; a cancelled one says nothing."""
-        if operation.outcome is Outcome.CANCELLED:
+        """Count an operation; a cancelled one says nothing, nor one of which there is no share."""
+        if operation.outcome is Outcome.CANCELLED or not operation.rated:
             return
+        self.changes += 1
         key = (operation.service, operation.source, operation.name)
         ring = self._rings.get(key)
         if ring is None:
@@ -141,14 +144,14 @@ class OperationWindows:
                 return
             del self._rings[key]
 
-    def may_reach(self, metric: str | None, threshold: float, key: Key) -> bool:
-        """Whether a series can have a value of `threshold` at all: cheap, and mostly no."""
-        ring = self._rings.get(key, ())
-        if metric == "error_rate":
-            return threshold < 0 or any(bucket.failed for bucket in ring)
-        if metric == "response_time":
-            return any(bucket.longest_s * 1e3 >= threshold for bucket in ring)
-        return True
+    def may_last(self, key: Key, seconds: float, share: float, now: float, window_s: float) -> bool:
+        """Whether that share of a series' operations may have taken so long: cheap, and mostly no."""
+        count = longer = 0
+        for bucket in self._buckets(key, now, window_s):
+            count += bucket.count
+            if bucket.longest_s >= seconds:
+                longer += bucket.durations.above(seconds)
+        return longer > 0 and longer >= share * count
 
     def series(self) -> list[Key]:
         return list(self._rings)

@@ -38,6 +38,11 @@ class LogSketch:
             buckets[index] = buckets.get(index, 0) + count
         self.count += other.count
 
+    def above(self, value: float) -> int:
+        """How many are `value` or more, those counted along that are within the sketch's error of it."""
+        lowest = math.ceil(math.log(max(value, _SMALLEST)) / _SKETCH_BASE_LN) - 1
+        return sum([count for index, count in self.buckets.items() if index >= lowest])
+
     def halve(self) -> None:
         """Let the past weigh half: recent values count for more."""
         self.buckets = {index: count // 2 for index, count in self.buckets.items() if count > 1}
@@ -127,6 +132,25 @@ def log10_binomial_tail(k: int, n: int, p: float) -> float:
     if share < 1.0:
         divergence += (1.0 - share) * math.log((1.0 - share) / (1.0 - p))
     return -n * divergence / _LN10
+
+
+def log10_poisson_tail(k: float, mean: float) -> float:
+    """An upper bound on log10 P(X >= k) for X ~ Poisson(mean): Chernoff's, exp(k - mean - k ln(k / mean))."""
+    if k <= mean:
+        return 0.0
+    return (k - mean - k * math.log(k / max(mean, 1e-12))) / _LN10
+
+
+def log10_negative_binomial_tail(k: float, mean: float, shape: float) -> float:
+    """An upper bound on log10 P(X >= k) for a Poisson X whose rate is itself a guess, with a Gamma law of `shape`.
+
+    Chernoff's: exp((k + r) ln((k + r) / (m + r)) - k ln(k / m)). The greater the shape, the better known the rate,
+    and the nearer the law to Poisson's; with a shape of 1 the rate may as well be any up to a few times the mean.
+    """
+    if k <= mean:
+        return 0.0
+    mean = max(mean, 1e-12)
+    return ((k + shape) * math.log((k + shape) / (mean + shape)) - k * math.log(k / mean)) / _LN10
 
 
 def log10_choose(n: int, k: int) -> float:

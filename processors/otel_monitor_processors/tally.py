@@ -11,6 +11,8 @@ _MAX_SOURCES = 10_000
 _MAX_TRACES = 5
 _MAX_WORK = 64
 _MAX_DURATIONS = 512
+_UNRATED = "heartbeat"
+"""Operations of which only the failed and the slow ones are recorded: a share of them means nothing."""
 
 
 class Tally:
@@ -18,7 +20,8 @@ class Tally:
 
     `calls` without the cancelled ones, `failed` of them, `categories` of the failures, `work` as count and busy
     seconds by operation, `durations` in seconds (at most 512 of them), `traces` of failures by category.
-    Database operations are tallied apart.
+    Database operations are tallied apart. `unrated` are failures of heartbeats, by category: they are in none of
+    the other counts, as of those that end well there may be no record.
     """
 
     __slots__ = (
@@ -31,6 +34,7 @@ class Tally:
         "service",
         "source",
         "traces",
+        "unrated",
         "work",
     )
 
@@ -45,6 +49,7 @@ class Tally:
         self.work: dict[str, list[float]] = {}
         self.durations: list[float] = []
         self.traces: dict[Category, list[TraceRef]] = {}
+        self.unrated: dict[Category, int] = {}
 
     @property
     def at(self) -> float:
@@ -54,6 +59,13 @@ class Tally:
     def fail(self, category: Category, trace: TraceRef | None) -> None:
         self.failed += 1
         self.categories[category] = self.categories.get(category, 0) + 1
+        self._remember(category, trace)
+
+    def fail_unrated(self, category: Category, trace: TraceRef | None) -> None:
+        self.unrated[category] = self.unrated.get(category, 0) + 1
+        self._remember(category, trace)
+
+    def _remember(self, category: Category, trace: TraceRef | None) -> None:
         if trace is not None:
             traces = self.traces.setdefault(category, [])
             if len(traces) < _MAX_TRACES:
@@ -72,17 +84,19 @@ class Tally:
             list(self.work.items()),
             self.durations,
             traces,
+            list(self.unrated.items()),
         ]
 
     @classmethod
     def load(cls, state: list[Any]) -> Tally:
-        second, source, service, database, calls, failed, categories, work, durations, traces = state
+        second, source, service, database, calls, failed, categories, work, durations, traces, unrated = state
         tally = cls(second, source, service, database=database)
         tally.calls, tally.failed = calls, failed
         tally.categories = {Category(category): count for category, count in categories}
         tally.work = {name: list(part) for name, part in work}
         tally.durations = list(durations)
         tally.traces = {Category(category): [TraceRef(*ref) for ref in refs] for category, refs in traces}
+        tally.unrated = {Category(category): count for category, count in unrated}
         return tally
 
 
@@ -98,6 +112,9 @@ class Tallies:
         if outcome is Outcome.CANCELLED:
             return
         database = type(operation) is DatabaseOperation
+        name = operation.system if database else operation.name  # type: ignore[union-attr]  # told apart by `database`
+        if name == _UNRATED and outcome is Outcome.OK:
+            return
         key = (int(operation.at), operation.source, database)
         tally = self._open.get(key)
         if tally is None:
@@ -105,11 +122,13 @@ class Tallies:
                 self.dropped += 1
                 return
             tally = self._open[key] = Tally(key[0], operation.source, operation.service, database=database)
+        if name == _UNRATED:
+            tally.fail_unrated(operation.category or Category.APPLICATION, operation.trace)
+            return
         tally.calls += 1
         duration_s = operation.duration_s
         if len(tally.durations) < _MAX_DURATIONS:
             tally.durations.append(duration_s)
-        name = operation.system if database else operation.name  # type: ignore[union-attr]  # told apart by `database`
         part = tally.work.get(name)
         if part is not None:
             part[0] += 1

@@ -71,13 +71,13 @@ def bins_of(label: Label, confidences: Iterable[dict[str, Any]], patterns: Itera
     for line in confidences:
         at = line["at"]
         for pattern, cells in bins.items():
-            there = _truth(label, pattern, at)
+            there = truth(label, pattern, at)
             if there is not None:
                 cells.add(min(1.0, max(0.0, float(line.get(pattern, 0.0)))), there)
     return bins
 
 
-def _truth(label: Label, pattern: str, at: float) -> bool | None:
+def truth(label: Label, pattern: str, at: float) -> bool | None:
     """Whether the pattern was there in the minute up to `at`; None where both answers can be defended."""
     there = False
     for fault in label.faults:

@@ -86,6 +86,11 @@ def overhear(name: str, lines: Iterable[str], listener: Listener) -> None:
     _replay(cast("LineFile", _Stream(name, lines)), listener, Engine((), ()))
 
 
+def replay_with(engine: Engine, name: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Replay lines through an engine of one's own: everything that is said, as it is."""
+    return replay([cast("LineFile", _Stream(name, lines))], engine, Ledger(lambda _text: None), CELL_S)
+
+
 def _replay(file: LineFile, listener: Listener | None, engine: Engine | None = None) -> Outcome:
     outcome = Outcome()
     engine = engine if engine is not None else build_engine(Settings())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -30,7 +30,10 @@ class Alert:
     """One episode of one rule on one label set.
 
     Its identity is the rule and the labels, never the value, the severity or the text; `id` tells the
-    episodes of one identity apart by their start.
+    episodes of one identity apart by their start. `metric` is what its rule looks at, empty for a pattern.
+    `due_at` is when a pending one fires if the condition goes on to hold. `sampled_at` is the time of the newest
+    sample behind `value`, `sample_gap_s` the longest that was between two of this episode; `blind_since` says
+    since when there has been no data, and `held` what the alert waits for or is kept by, in words.
     """
 
     id: str
@@ -52,16 +55,53 @@ class Alert:
     confidence: float | None = None
     window_s: float = 0.0
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = ""
+    due_at: float | None = None
+    sampled_at: float | None = None
+    sample_gap_s: float = 0.0
+    blind_since: float | None = None
+
+    def but(self, **changes: Any) -> Alert:
+        """A copy with some fields changed, in a quarter of the time of `dataclasses.replace`."""
+        copy = object.__new__(Alert)
+        for get, put in _SLOTS:
+            put(copy, get(self))
+        for name, value in changes.items():
+            _PUT[name](copy, value)
+        return copy
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON-compatible data."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> Alert:
+        """Take up what `dump` has given; fields of a later version are passed over."""
+        values = {name: state[name] for name in _FIELDS if name in state}
+        values["labels"] = tuple((name, value) for name, value in state["labels"])
+        values["severity"] = Severity(state["severity"])
+        values["state"] = State(state["state"])
+        values["traces"] = tuple(TraceRef(*trace) for trace in state["traces"])
+        return cls(**values)
+
+
+_FIELDS = tuple(item.name for item in fields(Alert))
+_PUT = {name: getattr(Alert, name).__set__ for name in _FIELDS}
+_SLOTS = tuple((getattr(Alert, name).__get__, put) for name, put in _PUT.items())
 
 
 @dataclass(frozen=True, slots=True)
 class AlertTransition:
-    """An alert has changed its state (or, `previous` being the same, its evidence) at `at`, for `reason`."""
+    """An alert has changed its state (or, `previous` being the same, its evidence) at `at`, for `reason`.
+
+    `previous_severity` is there when the severity of the same alert has changed.
+    """
 
     at: float
     alert: Alert
     previous: State
     reason: str
+    previous_severity: Severity | None = None
 
 
 def fingerprint(rule: str, labels: Labels) -> str:

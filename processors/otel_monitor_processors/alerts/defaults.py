@@ -79,4 +79,34 @@ PATTERN_RULES: tuple[Rule, ...] = (
         severity=Severity.WARNING,
         description="Heartbeats come later or more irregularly than they used to",
     ),
+    Rule(
+        name="cascading_failures",
+        pattern=Pattern.CASCADING_FAILURES,
+        severity=Severity.CRITICAL,
+        description="One failure brings about the next",
+    ),
+    Rule(
+        name="resource_exhaustion",
+        pattern=Pattern.RESOURCE_EXHAUSTION,
+        severity=Severity.WARNING,
+        description="Something limited runs out",
+    ),
+    Rule(
+        name="network_partition",
+        pattern=Pattern.NETWORK_PARTITION,
+        severity=Severity.CRITICAL,
+        description="Parts of the system do not reach each other, and work on",
+    ),
+    Rule(
+        name="database_contention",
+        pattern=Pattern.DATABASE_CONTENTION,
+        severity=Severity.CRITICAL,
+        description="Transactions wait for each other's locks, and give up",
+    ),
+    Rule(
+        name="load_imbalance",
+        pattern=Pattern.LOAD_IMBALANCE,
+        severity=Severity.WARNING,
+        description="Some workers carry far more than their share",
+    ),
 )

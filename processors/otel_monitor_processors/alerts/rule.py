@@ -65,12 +65,33 @@ class NoData(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """An alert of the rule has `severity` once its value has passed `threshold`, or once it has fired for `after_s`.
+
+    Where both are given, both have to hold.
+    """
+
+    severity: Severity
+    threshold: float | None = None
+    after_s: float | None = None
+
+    def reached(self, rule: Rule, value: float, firing_s: float) -> bool:
+        """Whether it holds for a value of an alert that has been firing for so long."""
+        if self.threshold is not None and not rule.exceeds(value, self.threshold):
+            return False
+        return self.after_s is None or firing_s >= self.after_s > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule, over a metric (`metric_name`) or over a failure pattern (`pattern`).
 
     `metric_name` is a built-in name (see `measures.BUILT_IN`) or the name of any OpenTelemetry metric, whose
     points `attributes` selects and `aggregation` reduces over `window_s`. The condition must hold for
     `duration_s` before the alert fires. For a pattern, `attributes` selects by the verdict's scope.
+    A series without a point for `staleness_s` has no data; a pattern that is not there is simply clear. With
+    `on_no_data` `keep` an alert without data stays as it is for `keep_no_data_for_s`; then it is given up, and an
+    alert `no_data` raised. `escalations` raise the severity of the same alert, which does not fall again.
     """
 
     name: str
@@ -90,8 +111,10 @@ class Rule:
     resolve_threshold: float | None = None
     staleness_s: float = 300.0
     on_no_data: NoData = NoData.RESOLVE
+    keep_no_data_for_s: float = 3600.0
     min_samples: int = 1
     min_confidence: float = 0.5
+    escalations: tuple[Escalation, ...] = ()
 
     @property
     def limit(self) -> float:
@@ -105,3 +128,7 @@ class Rule:
         if firing and self.resolve_threshold is not None:
             return self.comparison.holds(value, self.resolve_threshold)
         return self.comparison.holds(value, self.threshold)
+
+    def exceeds(self, value: float, limit: float) -> bool:
+        """Whether `value` would violate the rule if `limit` were its threshold."""
+        return value >= limit if self.pattern is not None else self.comparison.holds(value, limit)

@@ -95,6 +95,7 @@ class AlertEmitter:
                 "otel_monitor.pattern.state": str(verdict.state),
                 "otel_monitor.pattern.confidence": verdict.confidence,
                 "otel_monitor.pattern.sources": list(verdict.sources),
+                "otel_monitor.pattern.root": verdict.root,
                 "otel_monitor.pattern.window_s": verdict.window_s,
                 "otel_monitor.pattern.evidence": _json(verdict.evidence),
             },

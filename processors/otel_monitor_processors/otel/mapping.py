@@ -35,6 +35,8 @@ _PEER = (
 )
 _DATABASE = ("db.system.name", "db.system")
 _SOURCE = ("service.instance.id", "host.name", "k8s.pod.name", "service.name")
+_HEARTBEAT = "heartbeat"
+"""A role whose calls are only recorded as spans when they have failed or were slow."""
 _TASK_IDS = (names.TASK_ID, names.STREAM_ID)
 _ERROR = 17
 """Severity number of ERROR."""
@@ -82,9 +84,14 @@ def span_observations(span: SpanRecord) -> Iterator[Observation]:
     if span.kind in ("CONSUMER", "SERVER") or role is not None or (span.kind == "INTERNAL" and span.local_root):
         name = str(role) if role is not None else span.name
         task_id = _first(attributes, _TASK_IDS)
-        yield Operation(span.end_s, span.source, name, outcome, duration_s, category, span.trace, span.service, task_id)
+        rated = role != _HEARTBEAT
+        yield Operation(
+            span.end_s, span.source, name, outcome, duration_s, category, span.trace, span.service, task_id, rated
+        )
     if span.kind in ("CLIENT", "PRODUCER") and system is None:
         peer = _first(attributes, _PEER)
+        if peer == span.source:
+            peer = names.ORCHESTRATOR_PEER  # a worker's own role names the worker itself
         if peer is not None:
             ok = outcome is not Outcome.FAILED or category not in _UNREACHED
             yield Link(span.end_s, span.source, peer, ok, duration_s, category, span.trace, span.service)
@@ -128,7 +135,7 @@ def _membership(change: Change) -> Callable[[SpanRecord, str, Outcome], Observat
 
 
 _ROLES: dict[str, Callable[[SpanRecord, str, Outcome], Observation]] = {
-    "heartbeat": _heartbeat,
+    _HEARTBEAT: _heartbeat,
     "assign": _assignment,
     "register": _membership(Change.JOINED),
     "deregister": _membership(Change.LEFT),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from otel_monitor_processors.observation import Heartbeat, MetricPoint, Observation
+from otel_monitor_processors.observation import Heartbeat, MetricPoint, Observation, OperationCount
 from otel_monitor_processors.otel import attributes as names
+from otel_monitor_processors.otel.duration_metrics import operation_count
 from otel_monitor_processors.otel.heartbeat_records import HeartbeatRecords
 from otel_monitor_processors.otel.increases import Increase, Increases, Total
 from otel_monitor_processors.otel.levels import Labels, Levels, Reading
@@ -67,6 +68,7 @@ class MetricMapping:
     - every metric is a `MetricPoint`: a gauge and a sum that can fall as they are, a sum that only grows as its
       increase, a histogram as the mean of what was added, and `<name>.count` as how much that was;
     - shares, and usages beside their limits, are a `Level` too (`levels`);
+    - histograms of the durations of operations are an `OperationCount` too (`duration_metrics`);
     - heartbeat metrics are a `Heartbeat` where heartbeats are not recorded one by one (`heartbeat_records`).
 
     Args:
@@ -120,7 +122,7 @@ class MetricMapping:
 
     def _increased(
         self, source: str, service: str, metric: Metric, at_s: float, beats: _Beats
-    ) -> Iterator[MetricPoint]:
+    ) -> Iterator[MetricPoint | OperationCount]:
         for point in metric.points:
             increase = self._increase(source, service, metric, point)
             if increase is None:
@@ -131,6 +133,9 @@ class MetricMapping:
             yield _point(source, service, metric, point, at_s, float(increase.events), _COUNT)
             if increase.events and math.isfinite(increase.value):
                 yield _point(source, service, metric, point, at_s, increase.value / increase.events)
+                counted = operation_count(source, service, metric.name, metric.unit, point.attributes, increase, at_s)
+                if counted is not None:
+                    yield counted
             if metric.name == HEARTBEAT_INTERVAL:
                 beats.counts[_worker(point)] = increase.events
 

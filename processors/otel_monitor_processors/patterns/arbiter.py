@@ -54,7 +54,7 @@ class Arbiter:
 
     def judge(self, findings: Iterable[Finding], now: float) -> Iterator[Verdict]:
         """Hold the findings of one evaluation against each other; what changed because of them."""
-        ordered = sorted(findings, key=lambda finding: (_RANK[finding.pattern], finding.scope))
+        ordered = in_order(findings)
         ranked = explain(ordered)
         self._confidence = {}
         found: set[Key] = set()
@@ -131,6 +131,11 @@ class Arbiter:
             for pattern, scope, verdict, *more in state["cases"]
         }
         self._confidence = {Pattern(pattern): value for pattern, value in state["confidence"]}
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, causes first."""
+    return sorted(findings, key=lambda finding: (_RANK[finding.pattern], finding.scope))
 
 
 def explain(findings: list[Finding]) -> list[Finding]:

@@ -7,196 +7,245 @@ than chance allows.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import Assignment, Change, ErrorLog, Heartbeat, Link, Membership, TraceRef
+from otel_monitor_processors.classification import Category
+from otel_monitor_processors.observation import Assignment, Change, ErrorLog, Heartbeat, Level, Link, Membership, MetricPoint, OperationCount, TraceRef
+from otel_monitor_processors.patterns.calibration import Knots, interpolate
+from otel_monitor_processors.patterns.calls import Calls
+from otel_monitor_processors.patterns.failing_services import COUNTS, LOGS, SPANS, Answers, FailingServices
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.losses import Chain, Losses
-from otel_monitor_processors.patterns.share import Share, fleet_share
+from otel_monitor_processors.patterns.spread import Spread, Spreads
 from otel_monitor_processors.patterns.verdict import Pattern
-from otel_monitor_processors.statistics import confidence_bound, log10_choose
 from otel_monitor_processors.tally import Tally
 
-_MAX_SOURCES = 1_024
-_ABNORMAL_LOG10 = -2.0
-_MIN_HITS = 2
-_MIN_ABNORMAL = 3
-_SPREAD_S = 2.0
+KNOTS: dict[str, Knots] = {
+    "spread": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.6), (6.0, 0.95)),
+    "unlinked": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.6), (6.0, 0.95)),
+    "doubtful": ((2.0, 0.0), (20.0, 0.2)),
+    "chain": ((2.5, 0.0), (3.5, 0.4), (4.0, 0.6), (6.0, 0.95)),
+    "silent": ((3.0, 0.0), (10.0, 0.2)),
+}
+"""Confidence by kind of evidence and its score."""
+
+_MAX_SOURCES = 4_096
+_EVERY_S = 2.0
+_ASSIGN = "assign"
+_ERRORS = "orchestrator.errors"
+_FAILURES = "orchestrator.worker.failures"
+_CONTENTION = ("otel_monitor.error.category", "contention")
+_UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 _MAX_TRACES = 5
-_CHAIN_CONFIDENCE = {2: 0.75, 3: 0.95}
-
-
-class _Source:
-    """One source's failures, and since when they are abnormal."""
-
-    __slots__ = ("abnormal_since", "failures", "first_failure", "traces")
-
-    def __init__(self, window_s: float) -> None:
-        self.failures = Share(window_s)
-        self.abnormal_since: float | None = None
-        self.first_failure: float | None = None
-        self.traces: list[TraceRef] = []
 
 
 class CascadingFailures:
-    """Detects chains of losses and the spread of failures from source to source."""
+    """Detects chains of losses and the spread of failures from service to service."""
 
     pattern = Pattern.CASCADING_FAILURES
 
     def __init__(self, gates: Gates | None = None) -> None:
-        self.gates = gates or Gates(min_events=_MIN_ABNORMAL)
-        self._evicted = 0
-        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self.gates = gates or Gates(min_events=3)
         self._losses = Losses()
+        self._failing = FailingServices(self.gates.time_window_s)
+        self._calls = Calls(self.gates.time_window_s)
+        self._spreads = Spreads(self._failing, self._calls)
+        self._service_of: OrderedDict[str, str] = OrderedDict()
+        self._orchestrators: OrderedDict[str, None] = OrderedDict()
+        self._spread: Spread | None = None
+        self._looked_at = -math.inf
+        self._traces: deque[TraceRef] = deque(maxlen=_MAX_TRACES)
 
     @property
     def dropped(self) -> int:
-        return self._evicted + self._losses.dropped
+        return self._losses.dropped + self._failing.dropped + self._calls.dropped
 
     @dropped.setter
     def dropped(self, value: int) -> None:
-        self._evicted = value
+        self._failing.dropped = value
 
     def interests(self) -> Interests:
         """Failures of any kind, losses, and who was given which task."""
         return {
             Tally: self._tally,
             Link: self._link,
+            Level: self._level,
+            OperationCount: self._count,
             ErrorLog: self._log,
+            MetricPoint: self._metric,
             Assignment: self._losses.assigned,
             Membership: self._member,
             Heartbeat: self._heartbeat,
         }
 
     def _tally(self, tally: Tally) -> None:
-        traces = [trace for refs in tally.traces.values() for trace in refs]
-        self._count(tally.source, tally.at, tally.calls, tally.failed, traces)
+        source, name = tally.source, tally.service or tally.source
+        failed = tally.failed
+        self._losses.seen(source, tally.at)
+        if tally.database:
+            if failed:
+                self._failing.database_failed(tally.at, SPANS, failed)
+            return
+        if not tally.calls:
+            return
+        if source not in self._service_of:
+            self._know(source, name)
+        if _ASSIGN in tally.work:
+            self._orchestrators[source] = None
+        unreached = 0
+        if failed:
+            categories = tally.categories
+            contended = categories.get(Category.CONTENTION, 0)
+            unreached = sum([categories.get(category, 0) for category in _UNREACHED])
+            failed -= contended
+            if contended:
+                self._failing.database_failed(tally.at, SPANS, contended)
+            if source in self._orchestrators and unreached:
+                failed -= unreached
+                self._losses.missing(tally.at)
+            for refs in tally.traces.values():
+                self._traces.extend(refs)
+        busy_s = sum([part[1] for part in tally.work.values()])
+        self._failing.add(Answers(tally.at, name, source, SPANS, tally.calls, failed, unreached, busy_s))
 
-    def _link(self, link: Link) -> None:
-        if not link.ok:
-            self._count(link.source, link.at, 1, 1, [link.trace] if link.trace is not None else [])
+    def _count(self, count: OperationCount) -> None:
+        source, category = count.source, count.category
+        name = count.service or source
+        self._losses.seen(source, count.at)
+        if category is not None and (count.database or category is Category.CONTENTION):
+            self._failing.database_failed(count.at, COUNTS, count.calls)
+        if count.database:
+            return
+        if source not in self._service_of:
+            self._know(source, name)
+        if count.name == _ASSIGN:
+            self._orchestrators[source] = None
+        failed = count.calls if category is not None and category is not Category.CONTENTION else 0
+        unreached = failed if category in _UNREACHED else 0
+        if unreached and source in self._orchestrators:
+            failed = 0
+            self._losses.missing(count.at)
+        self._failing.add(Answers(count.at, name, source, COUNTS, count.calls, failed, unreached, count.busy_s))
 
     def _log(self, log: ErrorLog) -> None:
-        self._count(log.source, log.at, 1, 1, [log.trace] if log.trace is not None else [])
+        name = log.service or log.source
+        unreached = log.category in _UNREACHED
+        self._losses.seen(log.source, log.at)
+        if log.category is Category.CONTENTION:
+            self._failing.database_failed(log.at, LOGS, 1)
+        elif unreached and log.source in self._orchestrators:
+            self._losses.missing(log.at)
+        else:
+            self._failing.add(Answers(log.at, name, log.source, LOGS, 0, 1, unreached))
+
+    def _metric(self, point: MetricPoint) -> None:
+        if point.name == _FAILURES and point.value > 0:
+            self._losses.counted(point.at, int(point.value))
+        elif point.name == _ERRORS and _CONTENTION in point.attributes and point.value > 0:
+            self._failing.database_failed(point.at, COUNTS, int(point.value))
+
+    def _know(self, source: str, service: str) -> None:
+        if len(self._service_of) >= _MAX_SOURCES:
+            self._service_of.popitem(last=False)
+        self._service_of[source] = service
 
     def _member(self, membership: Membership) -> bool:
-        if membership.source == membership.observer:
-            return False
-        if membership.change is Change.LOST:
-            self._losses.lost(membership.source, membership.at)
+        losses, worker, at = self._losses, membership.source, membership.at
+        if membership.change is Change.LOST and worker != membership.observer:
+            losses.lost(worker, at)
             return True
-        self._losses.back(membership.source)
+        if membership.change is Change.LEFT:
+            losses.left(worker)
+        elif membership.change is Change.JOINED:
+            losses.back(worker)
         return False
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
-        self._losses.back(heartbeat.source)
+        if heartbeat.ok:
+            self._losses.beat(heartbeat.source, heartbeat.at)
 
-    def _count(self, name: str, at: float, calls: int, failed: int, traces: list[TraceRef]) -> None:
-        source = self._sources.get(name)
-        if source is None:
-            if len(self._sources) >= _MAX_SOURCES:
-                self._sources.popitem(last=False)
-                self._evicted += 1
-            source = self._sources[name] = _Source(self.gates.time_window_s)
-        source.failures.add(at, calls, failed)
-        if failed:
-            if source.first_failure is None:
-                source.first_failure = at
-            source.traces = [*traces, *source.traces][:_MAX_TRACES]
+    def _link(self, link: Link) -> None:
+        self._calls.add(link)
+        self._losses.seen(link.source, link.at)
+        if not link.ok:
+            self._losses.missed(link.peer, link.at)
+
+    def _level(self, level: Level) -> None:
+        self._losses.seen(level.source, level.at)
 
     def findings(self, now: float) -> Iterable[Finding]:
-        """The longest chain, and the spread."""
+        """The deaths in a row, and the worst spread."""
         if not self.gates.enabled:
             return
-        chain = self._losses.longest(now)
+        chain = self._losses.chain(now)
         if chain is not None:
-            yield self._chain(chain)
-        yield from self._spread(now)
+            kind = "chain" if chain.proven else "silent"
+            confidence = interpolate(KNOTS[kind], chain.score)
+            if confidence >= 0.05:
+                yield self._chain(chain, kind, confidence)
+                return
+        yield from self._spreading(now)
 
-    def _chain(self, chain: Chain) -> Finding:
-        confidence = _CHAIN_CONFIDENCE.get(len(chain.workers), max(_CHAIN_CONFIDENCE.values()))
+    def _chain(self, chain: Chain, kind: str, confidence: float) -> Finding:
+        why = f", each soon after it was given {chain.task}" if chain.task else ""
         return Finding(
             pattern=self.pattern,
-            scope="losses",
+            scope="cascade",
             confidence=confidence,
             sources=tuple(sorted(chain.workers)),
-            root=chain.task,
-            summary=f"{' then '.join(chain.workers)} were lost, each soon after it was given {chain.task}",
+            root=chain.task or chain.workers[0],
+            summary=f"{len(chain.workers)} workers died one after the other within {chain.last_at - chain.since:.0f} s{why}: {kind} steps {chain.steps} score {chain.score:.1f}"
+            f"{', then '.join(chain.workers[:10])}",
             window_s=self.gates.time_window_s,
             sure=True,
+            kind=kind,
+            score=chain.score,
             evidence={"task": chain.task, "order": list(chain.workers)},
         )
 
-    def _spread(self, now: float) -> Iterable[Finding]:
-        fleet = fleet_share(source.failures for source in self._sources.values())
-        abnormal: dict[str, float] = {}
-        for name, source in self._sources.items():
-            failures = source.failures
-            failures.roll(now)
-            log10_p = failures.log10_p(fleet)
-            bad = log10_p < _ABNORMAL_LOG10 and failures.hits >= _MIN_HITS
-            failures.frozen = bad
-            if not bad:
-                source.abnormal_since = None
-                if not failures.hits:
-                    source.first_failure = None
-                continue
-            if source.abnormal_since is None:
-                source.abnormal_since = source.first_failure or now
-            if failures.share >= self.gates.failure_rate_threshold:
-                abnormal[name] = log10_p
-        if len(abnormal) >= self.gates.min_events:
-            finding = self._spread_finding(abnormal)
-            if finding is not None:
-                yield finding
-
-    def _spread_finding(self, abnormal: dict[str, float]) -> Finding | None:
-        order = sorted(abnormal, key=lambda name: (self._sources[name].abnormal_since or 0.0, name))
-        first, last = (self._sources[name].abnormal_since or 0.0 for name in (order[0], order[-1]))
-        if last - first < _SPREAD_S:
-            return None  # all at once: something that they share, not one after the other
-        log10_p = sum(abnormal.values()) + log10_choose(len(self._sources), len(abnormal))
-        return Finding(
+    def _spreading(self, now: float) -> Iterable[Finding]:
+        if now - self._looked_at >= _EVERY_S:
+            self._looked_at = now
+            if self._failing.suspects or self._calls._fresh:
+                self._calls.roll(now, self._service_of)
+                self._failing.roll(now)
+                self._spread = self._spreads.worst(now)
+            else:
+                self._spread = None
+        spread = self._spread
+        if spread is None:
+            return
+        confidence = interpolate(KNOTS[spread.kind], spread.score)
+        if confidence < 0.05:
+            return
+        sources = self._failing.sources(set(spread.services))
+        yield Finding(
             pattern=self.pattern,
-            scope="spread",
-            confidence=confidence_bound(log10_p),
-            sources=tuple(sorted(order)),
-            root=order[0],
-            summary=(
-                f"failures spread over {len(order)} of {len(self._sources)} sources within {last - first:.0f} s, "
-                f"from {order[0]} on: {', '.join(order[:10])}"
-            ),
+            scope="cascade",
+            confidence=confidence,
+            sources=tuple(sources),
+            root=spread.root,
+            summary=f"failures spread from {spread.root}: {spread.services} {spread.lasting_s:.0f} s doubt {spread.doubt} {spread.edges} score {spread.score:.1f}",
             window_s=self.gates.time_window_s,
-            evidence={"order": order[:50], "log10_p": round(log10_p, 2)},
-            traces=tuple(trace for name in order for trace in self._sources[name].traces)[:_MAX_TRACES],
+            kind=spread.kind,
+            score=spread.score,
+            traces=tuple(self._traces),
         )
 
     def pause(self, gap_s: float) -> None:
         """A pause takes nothing away here: what was not observed is not counted."""
 
     def reset(self) -> None:
-        self._sources.clear()
         self._losses.reset()
-        self._evicted = 0
+        self._failing.reset()
+        self._calls.reset()
+        self._spread = None
 
     def dump(self) -> dict[str, Any]:
-        return {
-            "dropped": self._evicted,
-            "losses": self._losses.dump(),
-            "sources": [
-                [name, s.failures.dump(), s.abnormal_since, s.first_failure, [list(trace) for trace in s.traces]]
-                for name, s in self._sources.items()
-            ],
-        }
+        return {}
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._evicted = state["dropped"]
-        self._losses.load(state["losses"])
-        for name, failures, abnormal_since, first_failure, traces in state["sources"]:
-            source = self._sources[name] = _Source(self.gates.time_window_s)
-            source.failures = Share.load(failures)
-            source.abnormal_since, source.first_failure = abnormal_since, first_failure
-            source.traces = [TraceRef(*trace) for trace in traces]

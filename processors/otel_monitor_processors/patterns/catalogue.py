@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from otel_monitor_processors.patterns.cascading_failures import CascadingFailures
 from otel_monitor_processors.patterns.database_contention import DatabaseContention
-from otel_monitor_processors.patterns.finding import Detector, Gates
+from otel_monitor_processors.patterns.finding import Detector
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
 from otel_monitor_processors.patterns.load_imbalance import LoadImbalance
 from otel_monitor_processors.patterns.network_partition import NetworkPartition
@@ -25,16 +26,7 @@ def detectors(gates: Mapping[Pattern, Mapping[str, Any]] | None = None, memory: 
         CascadingFailures(),
         LoadImbalance(),
     )
-    return tuple(
-        _gated(detector, dict((gates or {}).get(detector.pattern, {})))
-        for detector in made
-        if (gates or {}).get(detector.pattern, {}).get("enabled", True)
-    )
-
-
-def _gated(detector: Detector, given: dict[str, Any]) -> Detector:
-    if given:
-        values = {name: getattr(detector.gates, name) for name in Gates.__slots__} | given
-        rebuilt: Detector = type(detector)(Gates(**values))  # type: ignore[call-arg]  # every detector takes its gates first
-        return rebuilt
-    return detector
+    chosen = gates or {}
+    for detector in made:
+        detector.gates = replace(detector.gates, **chosen.get(detector.pattern, {}))
+    return tuple(detector for detector in made if detector.gates.enabled)

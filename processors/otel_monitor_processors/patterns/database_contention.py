@@ -1,159 +1,294 @@
 """Database contention: sessions wait for each other's locks, and give up.
 
-Both must move: the share of operations that end in a lock's error, and the durations' tail. A traffic spike
-raises counts and a slow disk raises durations; only contention raises both. Sources without database spans
-are judged by their operations, where an error of the category `contention` has come through.
+Two things speak for it: errors of locks, deadlocks and serialisation that are more than they used to be, and
+calls that last many times as long as ever while others stay quick. A traffic spike raises counts, a slow disk
+raises all durations; only locks make some calls leap. The server's own lock metrics may say the same.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
 from otel_monitor_processors.classification import Category
-from otel_monitor_processors.observation import TraceRef
+from otel_monitor_processors.observation import ErrorLog, MetricPoint, OperationCount, TraceRef
+from otel_monitor_processors.patterns.calibration import Knots, interpolate
+from otel_monitor_processors.patterns.contention_signals import ContentionSignals, Strength
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.share import Share, fleet_share
-from otel_monitor_processors.patterns.tail import Tail
+from otel_monitor_processors.patterns.lock_metrics import LockMetrics, Rise
 from otel_monitor_processors.patterns.verdict import Pattern
-from otel_monitor_processors.statistics import confidence_bound
 from otel_monitor_processors.tally import Tally
 
-_MAX_SOURCES = 1_024
-_MIN_HITS = 3
-_ALARM_LOG10 = -4.0
-_TAIL_LOG10 = -3.0
-_FREEZE_LOG10 = -2.0
-_UNTAILED = 0.7
-_SUSPECTED = 0.3
+KNOTS: dict[str, Knots] = {
+    "errors": ((1.0, 0.02), (2.5, 0.25), (3.5, 0.5), (6.0, 0.85), (10.0, 0.98)),
+    "waits": ((1.0, 0.02), (2.5, 0.2), (4.0, 0.5), (7.0, 0.85), (12.0, 0.97)),
+    "both": ((1.0, 0.03), (2.0, 0.2), (3.0, 0.55), (5.0, 0.85), (9.0, 0.99)),
+    "waiting": ((1.0, 0.02), (4.0, 0.3), (6.0, 0.6), (9.0, 0.8)),
+    "locks": ((1.0, 0.02), (3.0, 0.25), (4.0, 0.5), (7.0, 0.75), (12.0, 0.9)),
+}
+"""By what there is: errors, waits, both, or nothing but the server's lock metrics, with or without those of its work.
+
+Scores are -log10 p."""
+
+_BUCKETS = 6.0
+_MAX_SOURCES = 4_096
 _MAX_TRACES = 5
 _EVERYBODY_SHARE = 0.5
-
-
-class _Source:
-    """One source's use of its database."""
-
-    __slots__ = ("errors", "seen_database", "tail", "traces")
-
-    def __init__(self, window_s: float) -> None:
-        self.errors = Share(window_s)
-        self.tail = Tail(window_s)
-        self.seen_database = False
-        self.traces: list[TraceRef] = []
+_LEAST = 1.0
+_LEAST_CONFIDENCE = 0.05
+_SUSPECTED = 0.3
+_BELIEVED = 0.5
+_SETTLED_S = 15.0
+_ACTIVE_S = 300.0
+_BYSTANDER = 0.05
+"""Who was hit less often than this, of how often the worst hit was, is not named."""
+_ONE_CLIENT = 4.0
+_CONTENTION = str(Category.CONTENTION)
 
 
 class DatabaseContention:
-    """Detects contention from errors of locks, deadlocks and serialisation, and from the waits before them."""
+    """Detects contention over all clients together: a lock concerns whoever wants it."""
 
     pattern = Pattern.DATABASE_CONTENTION
 
     def __init__(self, gates: Gates | None = None) -> None:
-        self.gates = gates or Gates(min_events=10, time_window_s=30.0)
-        self.dropped = 0
-        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self.gates = gates or Gates(min_events=5, time_window_s=30.0)
+        self._dropped = 0
+        self._signals = ContentionSignals(self.gates.time_window_s / _BUCKETS)
+        self._locks = LockMetrics()
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._hits: OrderedDict[str, list[float]] = OrderedDict()
+        self._logged: dict[str, int] = {}
+        self._traces: list[TraceRef] = []
+        self._believed = False
+        self._doubted_at: float | None = None
+
+    @property
+    def dropped(self) -> int:
+        """How many sources, services and servers were let go for want of room."""
+        return self._dropped + self._signals.dropped + self._locks.dropped
 
     def interests(self) -> Interests:
-        """Database operations; other operations only of sources that show no database spans."""
-        return {Tally: self._take}
+        return {
+            Tally: self._take,
+            OperationCount: self._take_count,
+            ErrorLog: self._take_log,
+            MetricPoint: self._take_point,
+        }
+
+    # -- input ------------------------------------------------------------------------------------------
 
     def _take(self, tally: Tally) -> None:
-        source = self._sources.get(tally.source)
-        if source is None:
-            source = self._add(tally.source)
-        if tally.database:
-            source.seen_database = True
-        elif source.seen_database:
-            return
-        hits = tally.categories.get(Category.CONTENTION, 0)
-        source.errors.add(tally.at, tally.calls, hits)
-        source.tail.add(tally.at, tally.durations)
+        self._note(tally.source, tally.at)
+        hits = self._signals.take_tally(tally)
         if hits:
-            source.traces = [*tally.traces.get(Category.CONTENTION, ()), *source.traces][:_MAX_TRACES]
+            self._note_hit(tally.source, tally.at, hits)
+            traces = tally.traces.get(Category.CONTENTION)
+            if traces:
+                self._traces = [*traces, *self._traces][:_MAX_TRACES]
 
-    def _add(self, name: str) -> _Source:
-        if len(self._sources) >= _MAX_SOURCES:
-            self._sources.popitem(last=False)
-            self.dropped += 1
-        source = self._sources[name] = _Source(self.gates.time_window_s)
-        return source
+    def _take_count(self, count: OperationCount) -> None:
+        self._note(count.source, count.at)
+        hits = self._signals.take_count(count)
+        if hits:
+            self._note_hit(count.source, count.at, hits)
+
+    def _take_log(self, log: ErrorLog) -> None:
+        """One record a source and second: a failure is often logged in several places."""
+        if log.category is not Category.CONTENTION:
+            return
+        self._note_hit(log.source, log.at)
+        if self._logged.get(log.source) == int(log.at):
+            return
+        if len(self._logged) >= _MAX_SOURCES:
+            self._logged.clear()
+        self._logged[log.source] = int(log.at)
+        self._signals.take_log(log)
+
+    def _take_point(self, point: MetricPoint) -> None:
+        if any(value == _CONTENTION for _, value in point.attributes):
+            if point.value > 0.0:
+                self._signals.take_errors(point.at, point.service, point.value)
+                self._note_hit(point.source, point.at, point.value)
+            return
+        self._locks.take(point)
+
+    def _note(self, source: str, at: float) -> None:
+        """The source uses a database, or at least works."""
+        known = self._seen.get(source)
+        if known is None and len(self._seen) >= _MAX_SOURCES:
+            self._seen.popitem(last=False)
+            self._dropped += 1
+        if known is None or at > known:
+            self._seen[source] = at
+
+    def _note_hit(self, source: str, at: float, hits: float = 1) -> None:
+        known = self._hits.get(source)
+        if known is None or at - known[0] > _ACTIVE_S:
+            if known is None and len(self._hits) >= _MAX_SOURCES:
+                self._hits.popitem(last=False)
+                self._dropped += 1
+            self._hits[source] = [at, hits]
+        else:
+            known[0] = max(known[0], at)
+            known[1] += hits
+
+    # -- output -----------------------------------------------------------------------------------------
 
     def findings(self, now: float) -> Iterable[Finding]:
-        """Contention over all sources together: a lock concerns whoever wants it."""
-        if not self.gates.enabled or not self._sources:
+        if not self.gates.enabled:
             return
-        fleet = fleet_share(source.errors for source in self._sources.values())
-        hit: dict[str, _Source] = {}
-        log10_p = tail_p = 0.0
-        for name, source in self._sources.items():
-            source.errors.roll(now)
-            source.tail.roll(now)
-            p = source.errors.log10_p(fleet)
-            source.errors.frozen = source.tail.frozen = p < _FREEZE_LOG10
-            if source.errors.hits:
-                log10_p += p
-                tail_p = min(tail_p, source.tail.log10_p())
-                if p < _FREEZE_LOG10:
-                    hit[name] = source
-        if hit:
-            yield from self._judge(hit, log10_p, tail_p)
+        errors, waits = self._signals.strengths(now)
+        rises = self._locks.rises()
+        found = None
+        if errors.score > 0.0 or waits.score > 0.0:
+            found = self._judge(errors, waits, rises[0] if rises else None, now)
+        elif rises:
+            found = self._judge_server(rises[0])
+        self._remember(found, now)
+        if found is not None and found.confidence >= _LEAST_CONFIDENCE:
+            yield found
 
-    def _judge(self, hit: dict[str, _Source], log10_p: float, tail_p: float) -> Iterable[Finding]:
-        hits = sum(source.errors.hits for source in hit.values())
-        total = sum(source.errors.total for source in hit.values())
-        share = hits / total
-        if total < self.gates.min_events or share < self.gates.failure_rate_threshold:
-            return
-        log10_p += math.log10(max(1, len(self._sources)))
-        confidence = confidence_bound(log10_p - _ALARM_LOG10 / 2)
-        waited = tail_p < _TAIL_LOG10
-        if not waited:
-            confidence = min(confidence, _UNTAILED)
-        if hits < _MIN_HITS:
-            confidence = min(confidence, _SUSPECTED)
-        names = tuple(sorted(hit))
-        everybody = len(hit) >= max(2.0, _EVERYBODY_SHARE * len(self._sources))
-        waits = "and their waits grow" if waited else "though their waits are as ever"
-        yield Finding(
+    def _remember(self, found: Finding | None, now: float) -> None:
+        """While contention is suspected, baselines stay as they are; once it is over, it is evidence no longer."""
+        confidence = found.confidence if found is not None else 0.0
+        if confidence >= _SUSPECTED and found is not None:
+            self._signals.suspect(now, found.window_s)
+            self._doubted_at = None
+            self._believed = self._believed or confidence >= _BELIEVED
+        elif self._believed:
+            if self._doubted_at is None:
+                self._doubted_at = now
+            if now - self._doubted_at >= _SETTLED_S:
+                self._signals.settle()
+                self._hits.clear()
+                self._believed = False
+                self._doubted_at = None
+
+    def _judge(self, errors: Strength, waits: Strength, rise: Rise | None, now: float) -> Finding | None:
+        main = errors if errors.score >= waits.score else waits
+        window_s = main.window_s
+        names = self._names(now)
+        several = len(names) > 1 or len(self._seen) < 3
+        kind, score = _weigh(errors, waits, several or self._believed, waits.split or self._believed)
+        if rise is not None and score > 0.0:
+            score += rise.score
+        share = errors.hits / errors.events if errors.events else 1.0
+        hits, events = max(errors.hits, waits.hits), max(errors.events, errors.hits, waits.events)
+        if not names or score < _LEAST or events < self.gates.min_events or share < self.gates.failure_rate_threshold:
+            return None
+        confidence = interpolate(KNOTS[kind], score)
+        active = sum(1 for at in self._seen.values() if at >= now - _ACTIVE_S)
+        everybody = len(names) >= max(2.0, _EVERYBODY_SHARE * active)
+        return Finding(
             pattern=self.pattern,
             scope="database",
             confidence=confidence,
             sources=names,
-            summary=f"{hits} of {total} operations of {', '.join(names[:10])} gave up on a lock ({share:.0%}), {waits}",
-            window_s=self.gates.time_window_s,
+            summary=_summary(errors, waits, rise, names),
+            window_s=window_s,
             explains=None if everybody else frozenset(names),
+            kind=kind,
+            score=round(score, 2),
             evidence={
-                "contention_errors": hits,
-                "operations": total,
-                "share": round(share, 4),
-                "log10_p": round(log10_p, 2),
-                "tail_log10_p": round(tail_p, 2),
+                "contention_errors": errors.hits,
+                "operations": errors.events,
+                "leaps": waits.hits,
+                "errors_score": round(errors.score, 2),
+                "waits_score": round(waits.score, 2),
+                "locks_score": round(rise.score, 2) if rise is not None else 0.0,
+                "hits": hits,
             },
-            traces=tuple(trace for source in hit.values() for trace in source.traces)[:_MAX_TRACES],
+            traces=tuple(self._traces),
         )
+
+    def _names(self, now: float) -> tuple[str, ...]:
+        """The sources that were hit, if not far less often than others."""
+        hits = {name: count for name, (at, count) in self._hits.items() if at >= now - _ACTIVE_S}
+        least = _BYSTANDER * max(hits.values(), default=0)
+        return tuple(sorted(name for name, count in hits.items() if count >= least))
+
+    def _judge_server(self, rise: Rise) -> Finding | None:
+        waits = "as long for locks, for each transaction" if rise.per_work else "as much for locks"
+        kind = "locks" if rise.per_work else "waiting"
+        return Finding(
+            pattern=self.pattern,
+            scope="database",
+            confidence=interpolate(KNOTS[kind], rise.score),
+            sources=(rise.server,),
+            summary=f"on {rise.server} sessions wait {rise.factor:.1f} times {waits}",
+            window_s=self.gates.time_window_s,
+            root=rise.server,
+            explains=frozenset((rise.server,)),
+            kind=kind,
+            score=round(rise.score, 2),
+            evidence={"locks_score": round(rise.score, 2), "factor": round(rise.factor, 2)},
+        )
+
+    # -- state ------------------------------------------------------------------------------------------
 
     def pause(self, gap_s: float) -> None:
         """A pause takes nothing away here: what was not observed is not counted."""
 
     def reset(self) -> None:
-        self._sources.clear()
-        self.dropped = 0
+        self._signals = ContentionSignals(self.gates.time_window_s / _BUCKETS)
+        self._locks.reset()
+        self._seen.clear()
+        self._hits.clear()
+        self._logged.clear()
+        self._traces = []
+        self._believed = False
+        self._doubted_at = None
+        self._dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self.dropped,
-            "sources": [
-                [name, s.errors.dump(), s.tail.dump(), s.seen_database, [list(t) for t in s.traces]]
-                for name, s in self._sources.items()
-            ],
+            "dropped": [self._dropped, self._locks.dropped],
+            "signals": self._signals.dump(),
+            "locks": self._locks.dump(),
+            "seen": list(self._seen.items()),
+            "hits": [[name, *hits] for name, hits in self._hits.items()],
+            "logged": list(self._logged.items()),
+            "traces": [list(trace) for trace in self._traces],
+            "believed": [self._believed, self._doubted_at],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self.dropped = state["dropped"]
-        for name, errors, tail, seen_database, traces in state["sources"]:
-            source = self._sources[name] = _Source(self.gates.time_window_s)
-            source.errors, source.tail = Share.load(errors), Tail.load(tail)
-            source.seen_database = seen_database
-            source.traces = [TraceRef(*trace) for trace in traces]
+        self._dropped, self._locks.dropped = state["dropped"]
+        self._signals = ContentionSignals.load(state["signals"])
+        self._locks.load(state["locks"])
+        self._seen = OrderedDict((name, at) for name, at in state["seen"])
+        self._hits = OrderedDict((name, [at, hits]) for name, at, hits in state["hits"])
+        self._logged = dict(state["logged"])
+        self._traces = [TraceRef(*trace) for trace in state["traces"]]
+        self._believed, self._doubted_at = state["believed"]
+
+
+def _weigh(errors: Strength, waits: Strength, several: bool, split: bool) -> tuple[str, float]:
+    """The kind of evidence there is, and its score."""
+    if errors.score >= _LEAST and waits.score >= _LEAST:
+        return "both", errors.score + waits.score
+    if errors.score >= waits.score:
+        return "errors", errors.score
+    if errors.hits and split:
+        return "both", errors.score + waits.score
+    if not split:
+        return "waits", 0.0
+    return "waits", waits.score if several else min(waits.score, _ONE_CLIENT)
+
+
+def _summary(errors: Strength, waits: Strength, rise: Rise | None, names: tuple[str, ...]) -> str:
+    who = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    parts = []
+    if errors.hits:
+        share = f" of {errors.events} operations" if errors.events > errors.hits else ""
+        parts.append(f"{errors.hits}{share} of {who} gave up on a lock within {errors.window_s:.0f} s")
+    if waits.hits:
+        parts.append(f"{waits.hits} of {waits.events} database calls lasted many times as long as ever")
+        if not errors.hits:
+            parts[-1] += f" ({who}), while others are as quick as before"
+    if rise is not None:
+        parts.append(f"on {rise.server} sessions wait {rise.factor:.1f} times as much for locks")
+    return ", and ".join(parts)

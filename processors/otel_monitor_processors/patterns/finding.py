@@ -19,7 +19,8 @@ class Finding:
 
     `confidence` is the probability that the pattern is there, judged by this detector alone. `sources` are
     the instances concerned, `explains` those whose troubles of other kinds would follow from this one (None:
-    everybody's). A `sure` finding needs no second look.
+    everybody's). A `sure` finding needs no second look. `kind` names the sort of evidence, `score` its strength:
+    what the confidence was calibrated on.
     """
 
     pattern: Pattern
@@ -31,6 +32,8 @@ class Finding:
     root: str = ""
     explains: frozenset[str] | None = frozenset()
     sure: bool = False
+    kind: str = ""
+    score: float = 0.0
     evidence: Mapping[str, Any] = field(default_factory=dict)
     traces: tuple[TraceRef, ...] = ()
 

@@ -1,32 +1,62 @@
 """Heartbeat degradation: workers whose heartbeats come late, come irregularly, or have stopped.
 
 Two scopes: `late` for degraded rhythms, `lost` for workers that are silent beyond doubt or were given up by
-their orchestrator. When the workers of one observer are silent together, the observer is the likelier
-culprit: it is blamed for lateness, and a loss is held back for a while.
+their orchestrator. What befalls most workers of one observer at once is the observer's doing: it is blamed for
+lateness, and while it hears nobody, nobody is lost.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import Change, Heartbeat, Membership, TraceRef
+from otel_monitor_processors.observation import Change, Heartbeat, Membership, MetricPoint, TraceRef
+from otel_monitor_processors.patterns import heartbeat_wording as wording
+from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.deadlines import Deadlines
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.heartbeats import PHI_LOST, Condition, Rhythm
+from otel_monitor_processors.patterns.heartbeats import Fleet, Rhythm
+from otel_monitor_processors.patterns.lateness import Habit
+from otel_monitor_processors.patterns.observers import Observer, Observers, is_failing, was_deaf
+from otel_monitor_processors.patterns.pace import BEATS
+from otel_monitor_processors.patterns.silences import Silences
 from otel_monitor_processors.patterns.verdict import Pattern
-from otel_monitor_processors.statistics import confidence_bound
+
+KNOTS: dict[str, Knots] = {
+    "late": ((1.5, 0.02), (3.0, 0.1), (4.5, 0.4), (5.0, 0.55), (6.5, 0.85), (8.0, 0.97)),
+    "silent": ((1.0, 0.01), (3.0, 0.1), (5.0, 0.4), (6.0, 0.8), (8.0, 0.95), (12.0, 0.99)),
+    "lost": ((4.0, 0.3), (9.0, 0.92), (12.0, 0.97)),
+}
+"""Scores: of `late` log10 of the likelihood ratio, of the others -log10 of the probability of a silence; each less
+log10 of the number of workers."""
 
 _MAX_WORKERS = 10_000
+_SUSPECT_NATS = 8.0
+_CLEARED_NATS = 3.0
+_SUSPECT_SILENCE = 3.0
+_LOST_SILENCE = 6.0
+_GIVEN_UP = 9.0
+_DOUBTED = 4.0
+_BACK_WITHIN = 1.2
+_UNKNOWN_USUAL_S = 2.0
 _LOOK_AGAIN_S = 0.5
-_TOGETHER_SHARE = 0.4
+_MIN_BEATS = 5
+_TOGETHER_SHARE = 0.6
 _TOGETHER_MIN = 3
-_STALL_PATIENCE = 3.0
-_FORGET_AFTER_S = 900.0
-_GIVEN_UP_CONFIDENCE = 0.9
-_MAX_NAMED = 20
-_LN10 = 2.302585092994046
+_DEAF_PATIENCE_S = 60.0
+_DEAF_PATIENCE = 12.0
+_FORGET_GIVEN_UP_S = 900.0
+_FORGET_SILENT_S = 180.0
+_FORGET_SILENT = 20.0
+_TIDY_EVERY_S = 5.0
+_LATE_BEAT_S = 2.0
+_NOTICEABLE = 0.3
+_LN10 = math.log(10.0)
+_WORKER_ID = "orchestrator.worker.id"
+GIVEN_UP = "given up by its orchestrator"
+SILENT = "silent"
 
 
 class HeartbeatDegradation:
@@ -36,174 +66,365 @@ class HeartbeatDegradation:
 
     def __init__(self, gates: Gates | None = None, memory: int = 100) -> None:
         self.gates = gates or Gates()
-        self.dropped = 0
         self._memory = memory
+        self._dropped = 0
         self._workers: OrderedDict[str, Rhythm] = OrderedDict()
-        self._degraded: dict[str, Rhythm] = {}
+        self._observers = Observers()
+        self._late: dict[str, Rhythm] = {}
         self._lost: dict[str, Rhythm] = {}
+        self._left = 0
         self._deadlines = Deadlines()
+        self._silences = Silences()
+        self._habits: Fleet = Habit(), Habit(), Habit()
+        self._tidied = -math.inf
+        self._metrics: dict[str, Callable[[MetricPoint], bool]] = {
+            "orchestrator.heartbeat.interval": self._interval,
+            "orchestrator.heartbeat.age": self._age,
+            "orchestrator.heartbeat.duration": self._answers,
+            "orchestrator.worker.failures": self._failures,
+        }
+
+    @property
+    def dropped(self) -> int:
+        """How many workers and observers were let go for want of room."""
+        return self._dropped + self._observers.dropped
 
     def interests(self) -> Interests:
-        """Heartbeats as their receiver saw them, and changes of membership."""
-        return {Heartbeat: self._heartbeat, Membership: self._member}
+        """Heartbeats as their receiver saw them, changes of membership, and metrics about both."""
+        return {Heartbeat: self._heartbeat, Membership: self._member, MetricPoint: self._metric}
+
+    # -- heartbeats -------------------------------------------------------------------------------------
 
     def _heartbeat(self, heartbeat: Heartbeat) -> bool:
-        if heartbeat.source == heartbeat.observer or not heartbeat.ok:
+        worker, name, at = heartbeat.source, heartbeat.observer, heartbeat.at
+        if worker == name or not heartbeat.ok:
             return False
-        return self._beat(heartbeat.source, heartbeat.observer, heartbeat.at)
-
-    def _beat(self, worker: str, observer: str, at: float) -> bool:
         rhythm = self._workers.get(worker)
         if rhythm is None:
-            self._add(worker, observer, at)
+            self._add(worker, name, at)
+            self._observers.get(name, at).last = at
             return False
-        notable = rhythm.beat(at, self.gates.min_events)
+        if rhythm.is_repeated(at):
+            return False
+        if rhythm.left_at is not None:
+            if at < rhythm.left_at + _LATE_BEAT_S:
+                return False
+            self._come(rhythm, at)
+        observer = self._hear(rhythm, name, at)
+        usable = rhythm.last >= observer.deaf_to
+        was_lost = rhythm.lost_at is not None
+        usual = rhythm.beats.usual
+        if usable and usual > 0.0:
+            self._silences.add((at - rhythm.last) / usual)
+            self._habits[0].miss(rhythm.beats.missed(at - rhythm.last))
+        news = rhythm.beat(at, usable, self._habits)
+        if was_lost or rhythm.silence:
+            rhythm.resume(at)
+            self._lost.pop(worker, None)
         self._workers.move_to_end(worker)
-        if not notable:
-            if worker not in self._deadlines:
-                self._deadlines.set(worker, rhythm.lost_by())
-            return False
-        rhythm.observer = observer
-        return self._sort(worker, rhythm)
+        if worker not in self._deadlines and rhythm.beats.count >= self._least_beats():
+            self._deadlines.set(worker, rhythm.suspect_by())
+        return was_lost or (news and self._sort(worker, rhythm))
+
+    def _least_beats(self) -> int:
+        return max(_MIN_BEATS, self.gates.min_events)
+
+    def _hear(self, rhythm: Rhythm, name: str, at: float) -> Observer:
+        """An observer has heard of a worker; whether it was deaf before that."""
+        observer = self._observers.get(name, at)
+        if at - observer.last > _NOTICEABLE * rhythm.beats.usual > 0.0 and was_deaf(
+            name, observer.last, at, self._workers.values()
+        ):
+            observer.deaf_from, observer.deaf_to = observer.last, at
+        observer.last = max(observer.last, at)
+        rhythm.observer = name
+        return observer
 
     def _add(self, worker: str, observer: str, at: float) -> Rhythm:
         if len(self._workers) >= _MAX_WORKERS:
-            oldest, _ = self._workers.popitem(last=False)
-            self._forget(oldest)
-            self.dropped += 1
-        rhythm = Rhythm(observer, at, self._memory)
+            oldest, gone = self._workers.popitem(last=False)
+            self._forget(oldest, gone)
+            self._dropped += 1
+        rhythm = Rhythm(observer, at)
         self._workers[worker] = rhythm
         return rhythm
 
+    def _sort(self, worker: str, rhythm: Rhythm) -> bool:
+        """Put a worker where its evidence belongs. True: it was elsewhere before."""
+        evidence = rhythm.evidence
+        if worker in self._late:
+            if evidence < _CLEARED_NATS:
+                del self._late[worker]
+                return True
+        elif evidence >= _SUSPECT_NATS:
+            self._late[worker] = rhythm
+            return True
+        return False
+
+    # -- membership -------------------------------------------------------------------------------------
+
     def _member(self, membership: Membership) -> bool:
-        worker = membership.source
+        worker, at = membership.source, membership.at
         if worker == membership.observer:
             return False
+        rhythm = self._workers.get(worker)
         if membership.change is Change.LEFT:
-            self._workers.pop(worker, None)
-            return self._forget(worker)
+            return rhythm is not None and self._leave(worker, rhythm, at)
+        if rhythm is None:
+            rhythm = self._add(worker, membership.observer, at)
+        if membership.change is Change.JOINED:
+            self._come(rhythm, at)
+            self._workers.move_to_end(worker)
+            return self._lost.pop(worker, None) is not None
+        rhythm.trace = membership.trace
+        return self._give_up(worker, rhythm, at)
+
+    def _leave(self, worker: str, rhythm: Rhythm, at: float) -> bool:
+        known = worker in self._lost or worker in self._late
+        self._left += rhythm.left_at is None
+        rhythm.leave(at)
+        self._lost.pop(worker, None)
+        self._late.pop(worker, None)
+        return known
+
+    def _come(self, rhythm: Rhythm, at: float) -> None:
+        self._left -= rhythm.left_at is not None
+        rhythm.resume(at)
+
+    def _give_up(self, worker: str, rhythm: Rhythm, at: float) -> bool:
+        known = rhythm.lost_at is not None
+        rhythm.lost_reason = GIVEN_UP
+        if not known:
+            rhythm.lost_at = at
+            rhythm.silence = max(rhythm.silence, _DOUBTED)
+            rhythm.beats.miss(at, BEATS, self._habits[0])
+            self._sort(worker, rhythm)
+        self._lost[worker] = rhythm
+        return not known
+
+    def _confirm(self, now: float) -> None:
+        """A worker that was given up too early is back with its next heartbeat."""
+        for rhythm in self._lost.values():
+            if rhythm.lost_reason == GIVEN_UP and rhythm.silence < _GIVEN_UP and rhythm.lost_at is not None:
+                usual = rhythm.usual or _UNKNOWN_USUAL_S
+                if now - rhythm.lost_at >= _BACK_WITHIN * usual:
+                    rhythm.silence = _GIVEN_UP
+
+    def _forget(self, worker: str, rhythm: Rhythm) -> None:
+        self._left -= rhythm.left_at is not None
+        self._lost.pop(worker, None)
+        self._late.pop(worker, None)
+
+    # -- metrics ----------------------------------------------------------------------------------------
+
+    def _metric(self, point: MetricPoint) -> bool:
+        take = self._metrics.get(point.name)
+        return take is not None and take(point)
+
+    def _reported(self, point: MetricPoint) -> tuple[str, Rhythm | None]:
+        """The worker that a point is about."""
+        worker = next((value for name, value in point.attributes if name == _WORKER_ID), "")
+        if not worker or worker == point.source:
+            return worker, None
         rhythm = self._workers.get(worker)
         if rhythm is None:
-            rhythm = self._add(worker, membership.observer, membership.at)
-        if membership.change is Change.JOINED:
-            rhythm.restart(membership.at)
-            self._workers.move_to_end(worker)
-        else:
-            rhythm.trace = membership.trace
-            if rhythm.lost_at is None:
-                rhythm.lost_at = membership.at
-                rhythm.lost_reason = "given up by its orchestrator"
-        return self._sort(worker, rhythm)
+            rhythm = self._add(worker, point.source, point.at)
+        self._workers.move_to_end(worker)
+        return worker, rhythm
 
-    def _sort(self, worker: str, rhythm: Rhythm) -> bool:
-        """Put a worker where its condition belongs. True: it was elsewhere before."""
-        before = worker in self._lost, worker in self._degraded
-        condition = rhythm.condition
-        if condition is Condition.LOST:
+    def _interval(self, point: MetricPoint) -> bool:
+        worker, rhythm = self._reported(point)
+        if rhythm is None or point.value <= 0.0:
+            return False
+        rhythm.observer = point.source
+        return rhythm.report(point.at, point.value, self._habits) and self._sort(worker, rhythm)
+
+    def _age(self, point: MetricPoint) -> bool:
+        worker, rhythm = self._reported(point)
+        if rhythm is None:
+            return False
+        if rhythm.left_at is not None:
+            self._come(rhythm, point.at)
+        self._observers.get(point.source, point.at).export(point.at)
+        news = rhythm.age(point.at, point.value, self._habits) and self._sort(worker, rhythm)
+        if rhythm.is_recorded:
+            return news
+        rhythm.observer = point.source
+        known = rhythm.lost_at is not None
+        rhythm.silence = self._silence(rhythm, point.at)
+        self._judge(worker, rhythm, point.at)
+        return news or known is not (rhythm.lost_at is not None)
+
+    def _answers(self, point: MetricPoint) -> bool:
+        rhythm = self._workers.get(point.source)
+        if rhythm is None or not rhythm.usual:
+            return False
+        return rhythm.answer(point.at, point.value, self._habits) and self._sort(point.source, rhythm)
+
+    def _failures(self, point: MetricPoint) -> bool:
+        if point.value > 0.0:
+            observer = self._observers.get(point.source, point.at)
+            observer.failures = point.at, point.value
+        return False
+
+    def _judge_failures(self, now: float) -> None:
+        """Workers that an observer's metrics do not name any more, when they say that it has given some up."""
+        for name, observer in self._observers.failing():
+            at, count = observer.failures or (now, 0.0)
+            if now <= at:
+                continue
+            observer.failures = None
+            if observer.exported < at:
+                continue
+            gone = [
+                (worker, rhythm)
+                for worker, rhythm in self._workers.items()
+                if rhythm.observer == name and rhythm.aged_at == observer.previous and rhythm.left_at is None
+            ]
+            if len(gone) <= count:
+                for worker, rhythm in gone:
+                    self._give_up(worker, rhythm, now)
+
+    # -- silence ----------------------------------------------------------------------------------------
+
+    def _active(self) -> int:
+        return max(1, len(self._workers) - self._left)
+
+    def _silence(self, rhythm: Rhythm, now: float) -> float:
+        """How improbable it is that nothing has been heard of a worker for so long, by chance."""
+        p = self._silences.log10_p(now - rhythm.heard, rhythm.usual, self._habits[0].missing)
+        return max(0.0, -p - math.log10(self._active()))
+
+    def _judge(self, worker: str, rhythm: Rhythm, now: float) -> None:
+        """Put a worker where its silence belongs."""
+        if rhythm.silence >= _LOST_SILENCE and rhythm.lost_at is None:
+            rhythm.lost_at = now
+            rhythm.lost_reason = SILENT
+        if rhythm.silence >= _SUSPECT_SILENCE:
             self._lost[worker] = rhythm
-            self._degraded.pop(worker, None)
-        else:
-            self._lost.pop(worker, None)
-            if condition is Condition.REGULAR:
-                self._degraded.pop(worker, None)
-            else:
-                self._degraded[worker] = rhythm
-        return before != (worker in self._lost, worker in self._degraded)
+        elif worker in self._lost:
+            rhythm.lost_at = None
+            rhythm.silence = 0.0
+            del self._lost[worker]
 
-    def _forget(self, worker: str) -> bool:
-        known = worker in self._lost or worker in self._degraded
-        self._lost.pop(worker, None)
-        self._degraded.pop(worker, None)
-        return known
+    def _judge_silences(self, now: float) -> None:
+        deaf: dict[str, bool] = {}
+        for worker in [*self._deadlines.due(now)]:
+            rhythm = self._workers.get(worker)
+            if rhythm is None or rhythm.left_at is not None or rhythm.lost_reason == GIVEN_UP:
+                continue  # its next heartbeat sets a new deadline
+            if now < rhythm.suspect_by():
+                self._deadlines.set(worker, rhythm.suspect_by())
+                continue
+            if self._is_gone(rhythm, now):
+                self._leave(worker, rhythm, now)
+                continue
+            self._deadlines.set(worker, now + max(_LOOK_AGAIN_S, 0.25 * rhythm.usual))
+            if rhythm.is_recorded and not self._is_deaf(rhythm, now, deaf):
+                rhythm.silence = self._silence(rhythm, now)
+                self._judge(worker, rhythm, now)
+
+    def _is_deaf(self, rhythm: Rhythm, now: float, known: dict[str, bool]) -> bool:
+        """Whether a worker's observer has heard nobody since; then it takes patience."""
+        if now - rhythm.last > max(_DEAF_PATIENCE_S, _DEAF_PATIENCE * rhythm.usual):
+            return False
+        name = rhythm.observer
+        deaf = known.get(name)
+        if deaf is None:
+            observer = self._observers.find(name)
+            workers = self._workers.values()
+            deaf = observer is not None and (was_deaf(name, observer.last, now, workers) or is_failing(name, now, workers))
+            known[name] = deaf
+        return deaf or rhythm.last < self._observers.get(name, now).deaf_to
 
     def pause(self, gap_s: float) -> None:
         """Nobody was there to receive: every silence is shorter by the pause."""
         for rhythm in self._workers.values():
             rhythm.last += gap_s  # deadlines set before it are looked at too early, and set anew
+        self._observers.pause(gap_s)
+
+    def _tidy(self, now: float) -> None:
+        """Who was given up long ago is not part of the fleet any more."""
+        self._tidied = now
+        for worker, rhythm in [*self._lost.items()]:
+            given_up = rhythm.lost_reason == GIVEN_UP and rhythm.lost_at is not None
+            if given_up and now - (rhythm.lost_at or now) > _FORGET_GIVEN_UP_S:
+                self._leave(worker, rhythm, now)
+            elif not given_up and self._is_gone(rhythm, now):
+                self._leave(worker, rhythm, now)
+
+    def _is_gone(self, rhythm: Rhythm, now: float) -> bool:
+        """Whether a worker has been silent for so long that it will have left without a word."""
+        return now - rhythm.heard > max(_FORGET_SILENT_S, _FORGET_SILENT * rhythm.usual)
+
+    # -- findings ---------------------------------------------------------------------------------------
 
     def findings(self, now: float) -> Iterable[Finding]:
         """Judge the silences at `now`, then say who is lost and who is late."""
         if not self.gates.enabled:
             return
-        self._judge_silence(now)
-        least = max(1.0, self.gates.failure_rate_threshold * len(self._workers))
-        if len(self._lost) >= least:
-            yield self._lost_finding(now)
-        if len(self._degraded) >= least:
-            yield self._late_finding(now)
+        self._judge_silences(now)
+        self._judge_failures(now)
+        if self._lost:
+            self._confirm(now)
+        if now - self._tidied >= _TIDY_EVERY_S:
+            self._tidy(now)
+        if self._lost:
+            yield from self._lost_finding(now)
+        if self._late:
+            yield from self._late_finding(now)
 
-    def _judge_silence(self, now: float) -> None:
-        for worker in [*self._deadlines.due(now)]:
-            rhythm = self._workers.get(worker)
-            if rhythm is None or rhythm.lost_at is not None or rhythm.beats < self.gates.min_events:
-                continue  # its next heartbeat sets a new deadline
-            if self._gone(rhythm, now):
-                rhythm.lost_at = now
-                rhythm.lost_reason = "silent"
-                self._sort(worker, rhythm)
-            else:
-                self._deadlines.set(worker, max(rhythm.lost_by(), now + _LOOK_AGAIN_S))
-        self._forget_long_lost(now)
+    def _enough(self, count: int) -> bool:
+        return count >= max(1.0, self.gates.failure_rate_threshold * self._active())
 
-    def _gone(self, rhythm: Rhythm, now: float) -> bool:
-        if rhythm.phi(now) < PHI_LOST:
-            return False
-        patience_s = (_STALL_PATIENCE + 1.0) * rhythm.allowed_silence_s()
-        return now - rhythm.last >= patience_s or not self._observer_stalled(rhythm, now)
+    def _lost_finding(self, now: float) -> Iterable[Finding]:
+        lost = {worker: rhythm for worker, rhythm in self._lost.items() if rhythm.lost_at is not None} or self._lost
+        if not self._enough(len(lost)):
+            return
+        workers = sorted(lost)
+        given_up = any(rhythm.lost_reason == GIVEN_UP for rhythm in lost.values())
+        score = max(rhythm.silence for rhythm in lost.values())
+        first = min(workers, key=lambda worker: (lost[worker].lost_at or now, worker))
+        traces = tuple(rhythm.trace for rhythm in lost.values() if rhythm.trace is not None)[:5]
+        what = wording.lost(lost, workers, self._active(), now)
+        evidence = wording.numbers(lost, workers, self._active(), now)
+        yield self._finding("lost", "lost" if given_up else "silent", score, tuple(workers), first, what, evidence, traces)
 
-    def _forget_long_lost(self, now: float) -> None:
-        while self._lost:
-            worker, rhythm = next(iter(self._lost.items()))
-            if rhythm.lost_at is not None and now - rhythm.lost_at <= _FORGET_AFTER_S:
-                return
-            self._workers.pop(worker, None)
-            self._forget(worker)
+    def _late_finding(self, now: float) -> Iterable[Finding]:
+        late = self._late
+        top = max(rhythm.evidence for rhythm in late.values())
+        if not self._enough(len(late)):
+            return
+        workers = sorted(late)
+        score = max(0.0, top - math.log(self._active())) / _LN10
+        observers = self._blamed(late)
+        what = wording.late(late, workers, self._active(), observers)
+        evidence = {"together": bool(observers), **wording.numbers(late, workers, self._active(), now)}
+        sources = observers or tuple(workers)
+        yield self._finding("late", "late", score, sources, sources[0], what, evidence)
 
-    def _observer_stalled(self, rhythm: Rhythm, now: float) -> bool:
-        """Whether every other worker of the same observer is silent as well."""
-        others = 0
-        for other in reversed(self._workers.values()):
-            if other is rhythm or other.observer != rhythm.observer or other.lost_at is not None:
-                continue
-            others += 1
-            if now - other.last <= other.allowed_silence_s():
-                return False
-        return others > 0
-
-    def _lost_finding(self, now: float) -> Finding:
-        workers = sorted(self._lost)
-        parts = [_describe_lost(worker, self._lost[worker]) for worker in workers[:_MAX_NAMED]]
-        confidence = max(_loss_confidence(rhythm) for rhythm in self._lost.values())
-        evidence = {
-            "workers": len(self._workers),
-            "lost": {worker: _numbers(self._lost[worker], now) for worker in workers[:_MAX_NAMED]},
-        }
-        traces = tuple(rhythm.trace for rhythm in self._lost.values() if rhythm.trace is not None)[:5]
-        what = f"{len(workers)} of {len(self._workers)} workers lost: {', '.join(parts)}"
-        return self._finding("lost", confidence, tuple(workers), what, evidence, traces)
-
-    def _late_finding(self, now: float) -> Finding:
-        workers = sorted(self._degraded)
-        together = len(workers) >= max(_TOGETHER_MIN, _TOGETHER_SHARE * len(self._workers))
-        observers = {rhythm.observer for rhythm in self._degraded.values()}
-        sources = tuple(sorted(observers)) if together else tuple(workers)
-        parts = [_describe_late(worker, self._degraded[worker]) for worker in workers[:_MAX_NAMED]]
-        what = f"heartbeats of {len(workers)} of {len(self._workers)} workers degraded: {', '.join(parts)}"
-        if together:
-            what += f"; so many together point to their observer {', '.join(sources)} or the network before it"
-        evidence = {
-            "workers": len(self._workers),
-            "together": together,
-            "late": {worker: _numbers(self._degraded[worker], now) for worker in workers[:_MAX_NAMED]},
-        }
-        score = max(max(rhythm.late, rhythm.irregular) for rhythm in self._degraded.values())
-        return self._finding("late", confidence_bound(-score / _LN10), sources, what, evidence)
+    def _blamed(self, late: dict[str, Rhythm]) -> tuple[str, ...]:
+        """The observers most of whose workers are late together."""
+        counts: dict[str, int] = {}
+        for rhythm in late.values():
+            counts[rhythm.observer] = counts.get(rhythm.observer, 0) + 1
+        suspects = {name for name, count in counts.items() if name and count >= _TOGETHER_MIN}
+        if not suspects:
+            return ()
+        whole: dict[str, int] = {}
+        for rhythm in self._workers.values():
+            if rhythm.observer in suspects and rhythm.left_at is None:
+                whole[rhythm.observer] = whole.get(rhythm.observer, 0) + 1
+        blamed = sorted(name for name in suspects if counts[name] >= _TOGETHER_SHARE * whole.get(name, 1))
+        return tuple(blamed)
 
     def _finding(
         self,
         scope: str,
-        confidence: float,
+        kind: str,
+        score: float,
         sources: tuple[str, ...],
+        root: str,
         summary: str,
         evidence: dict[str, Any],
         traces: tuple[TraceRef, ...] = (),
@@ -211,67 +432,55 @@ class HeartbeatDegradation:
         return Finding(
             pattern=self.pattern,
             scope=scope,
-            confidence=confidence,
+            confidence=interpolate(KNOTS[kind], score),
             sources=sources,
+            root=root,
             summary=summary,
             window_s=self.gates.time_window_s,
             sure=True,
+            kind=kind,
+            score=score,
             evidence=evidence,
             traces=traces,
         )
 
+    # -- state ------------------------------------------------------------------------------------------
+
     def reset(self) -> None:
         self._workers.clear()
+        self._observers.clear()
         self._lost.clear()
-        self._degraded.clear()
+        self._late.clear()
         self._deadlines.clear()
-        self.dropped = 0
+        self._silences = Silences()
+        self._habits = Habit(), Habit(), Habit()
+        self._dropped = self._left = 0
+        self._tidied = -math.inf
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self.dropped,
+            "dropped": self._dropped,
             "deadlines": self._deadlines.dump(),
-            "workers": {worker: rhythm.dump() for worker, rhythm in self._workers.items()},
+            "observers": self._observers.dump(),
+            "silences": self._silences.dump(),
+            "habits": [habit.dump() for habit in self._habits],
+            "tidied": self._tidied if math.isfinite(self._tidied) else None,
+            "workers": [[worker, rhythm.dump()] for worker, rhythm in self._workers.items()],
+            "lost": list(self._lost),
+            "late": list(self._late),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self.dropped = state["dropped"]
+        self._dropped = state["dropped"]
         self._deadlines.load(state["deadlines"])
-        for worker, item in state["workers"].items():
+        self._observers.load(state["observers"])
+        self._silences = Silences.load(state["silences"])
+        beats, means, answers = (Habit.load(habit) for habit in state["habits"])
+        self._habits = beats, means, answers
+        self._tidied = -math.inf if state["tidied"] is None else state["tidied"]
+        for worker, item in state["workers"]:
             rhythm = self._workers[worker] = Rhythm.load(item)
-            self._sort(worker, rhythm)
-
-
-def _loss_confidence(rhythm: Rhythm) -> float:
-    if rhythm.lost_at is None:
-        return 0.0
-    silent = confidence_bound(-rhythm.phi(rhythm.lost_at)) if rhythm.beats else 0.5
-    if rhythm.lost_reason == "silent":
-        return silent
-    return max(_GIVEN_UP_CONFIDENCE, silent)
-
-
-def _numbers(rhythm: Rhythm, now: float) -> dict[str, Any]:
-    return {
-        "interval_s": round(rhythm.baseline.mean, 4),
-        "deviation_s": round(rhythm.baseline.deviation, 4),
-        "silence_s": round(now - rhythm.last, 3),
-        "late_cusum": round(rhythm.late, 2),
-        "irregular_cusum": round(rhythm.irregular, 2),
-        "reason": rhythm.lost_reason,
-    }
-
-
-def _describe_lost(worker: str, rhythm: Rhythm) -> str:
-    silence = (rhythm.lost_at if rhythm.lost_at is not None else rhythm.last) - rhythm.last
-    if not rhythm.beats:
-        return f"{worker} ({rhythm.lost_reason})"
-    expected = f"expected every {rhythm.baseline.mean:.2g} s"
-    return f"{worker} ({rhythm.lost_reason}, no heartbeat for {silence:.1f} s, {expected})"
-
-
-def _describe_late(worker: str, rhythm: Rhythm) -> str:
-    now, before = rhythm.recent, rhythm.baseline
-    interval = f"every {now.mean:.2g} ± {now.deviation:.2g} s"
-    return f"{worker} ({interval}, was {before.mean:.2g} ± {before.deviation:.2g} s)"
+            self._left += rhythm.left_at is not None
+        self._lost = {worker: self._workers[worker] for worker in state["lost"]}
+        self._late = {worker: self._workers[worker] for worker in state["late"]}

@@ -1,193 +1,212 @@
-"""What is known of one worker's heartbeats: their rhythm, and how far from it they are now."""
+"""What is known of one worker's heartbeats: as they came one by one, and as metrics tell of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from otel_monitor_processors.observation import TraceRef
-from otel_monitor_processors.statistics import Baseline, log10_normal_tail
+from otel_monitor_processors.patterns.lateness import Habit
+from otel_monitor_processors.patterns.pace import ANSWERS, BEATS, MEANS, Pace
 
-PHI_LOST = 8.0
-"""Suspicion at which a silent worker is given up: one false verdict in 10^8 (the default of Akka and Cassandra)."""
+Fleet = tuple[Habit, Habit, Habit]
+"""How often single gaps, means and answers were long in the whole fleet."""
 
-_LOST_Z = 5.5
-"""Below this many deviations phi cannot reach 8."""
-
-_DEVIATION_SHARE = 0.25
-_MIN_DEVIATION_S = 0.1
-_MIN_PAUSE_S = 1.0
-_PAUSE_INTERVALS = 2.0
-_Z_CAP = 6.0
-_DRIFT = 1.5
-_LATE_ALARM = 12.0
-_IRREGULAR_ALARM = 15.0
-_FREEZE = 4.0
-_CUSUM_CAP = 30.0
-_RECENT = 20
-_RESCALE_EVERY = 8
-_RELEARN_AFTER = 60
-_RELEARN_VARIATION = 0.3
+_MEAN_OF = 4
+_MEAN_OVER_S = 10.0
+_REPORTED_S = 300.0
+"""So long after an export that told a mean, means are taken from exports: they are complete."""
+_SLOW_SHARE = 0.2
+_REPEATED_S = 0.05
+_REPEATED_SHARE = 0.1
+_SYNTHETIC = 2
+_PAUSE_S = 1.5
 
 
-class Condition(StrEnum):
-    """How a worker's heartbeats stand."""
-
-    REGULAR = "regular"
-    LATE = "late"
-    IRREGULAR = "irregular"
-    LOST = "lost"
-
-
-@dataclass(slots=True)
 class Rhythm:
-    """One worker's heartbeats as its observer receives them.
+    """One worker's heartbeats.
 
-    Lateness and irregularity are cumulative sums (CUSUM) of how many deviations a gap is off the baseline,
-    capped so that one long gap alone raises nothing; silence is judged by phi accrual with a normal tail.
-    The baseline is frozen while a suspicion is open, and learned anew when a changed rhythm has become steady.
-    `scale_s` is the deviation that gaps are measured by, `recent` the gaps since the baseline was frozen.
+    `beats` are the gaps between heartbeats that its observer recorded one by one; `means` those of ten seconds or
+    more together, or of an export where only metrics tell of them; `answers` how long the worker itself waited for
+    an answer. They are accounts of the same heartbeats, of which the strongest counts. `last` is the last heartbeat that is known of. A worker is `lost_at` a time if it was given up, or silent for
+    so long that `silence` (-log10 of the probability, corrected for the number of workers) leaves little doubt.
     """
 
-    observer: str
-    last: float
-    memory: int
-    late: float = 0.0
-    irregular: float = 0.0
-    frozen_for: int = 0
-    lost_at: float | None = None
-    lost_reason: str = ""
-    trace: TraceRef | None = None
-    scale_s: float = _MIN_DEVIATION_S
-    baseline: Baseline = field(init=False)
-    recent: Baseline = field(init=False)
+    __slots__ = (
+        "_coincided",
+        "_counted",
+        "_gaps_s",
+        "_skips",
+        "aged_at",
+        "answers",
+        "beats",
+        "last",
+        "left_at",
+        "lost_at",
+        "lost_reason",
+        "mean_at",
+        "means",
+        "observer",
+        "reported_at",
+        "reported_last",
+        "silence",
+        "trace",
+    )
 
-    def __post_init__(self) -> None:
-        self.baseline = Baseline(self.memory)
-        self.recent = Baseline(_RECENT)
-
-    @property
-    def beats(self) -> int:
-        return self.baseline.count
-
-    @property
-    def condition(self) -> Condition:
-        if self.lost_at is not None:
-            return Condition.LOST
-        if self.late > _LATE_ALARM:
-            return Condition.LATE
-        return Condition.IRREGULAR if self.irregular > _IRREGULAR_ALARM else Condition.REGULAR
-
-    def beat(self, at: float, min_events: int) -> bool:
-        """A heartbeat has arrived. False: nothing of note."""
-        gap = at - self.last
-        baseline = self.baseline
-        if gap > 0.0 and self.lost_at is None and not self.late and not self.irregular:
-            # The usual case, without a suspicion before or after: both sums stay at zero.
-            z = (gap - baseline.mean) / self.scale_s
-            if -_DRIFT < z < _DRIFT and baseline.count >= min_events:
-                self.last = at
-                baseline.add(gap)
-                if not baseline.count % _RESCALE_EVERY:
-                    self._rescale()
-                return False
-        return self._notable_beat(at, gap, min_events)
-
-    def _notable_beat(self, at: float, gap: float, min_events: int) -> bool:
-        self.last = max(at, self.last)
-        if self.lost_at is not None:
-            self.restart(at)
-            return True
-        if gap < 0:
-            return False
-        if self.beats < min_events:
-            self.baseline.add(gap)
-            self._rescale()
-            return False
-        z = (gap - self.baseline.mean) / self.scale_s
-        self.late = min(_CUSUM_CAP, max(0.0, self.late + min(z, _Z_CAP) - _DRIFT))
-        self.irregular = min(_CUSUM_CAP, max(0.0, self.irregular + min(abs(z), _Z_CAP) - _DRIFT))
-        if self.late < _FREEZE and self.irregular < _FREEZE:
-            if self.frozen_for:
-                self.frozen_for = 0
-                self.recent = Baseline(_RECENT)
-            self.baseline.add(gap)
-            self._rescale()
-            return True
-        self.frozen_for += 1
-        self.recent.add(gap)
-        if self.frozen_for >= _RELEARN_AFTER and self.recent.deviation < _RELEARN_VARIATION * self.recent.mean:
-            self._relearn()
-        return True
-
-    def _rescale(self) -> None:
-        baseline = self.baseline
-        self.scale_s = max(baseline.deviation, _DEVIATION_SHARE * baseline.mean, _MIN_DEVIATION_S)
-
-    def _relearn(self) -> None:
-        self.baseline = Baseline(self.memory, self.recent.mean, self.recent.variance)
-        self.baseline.count = self.recent.count
-        self.recent = Baseline(_RECENT)
-        self.late = self.irregular = 0.0
-        self.frozen_for = 0
-        self._rescale()
-
-    def restart(self, at: float) -> None:
-        """The worker has come (back): what was missed in between says nothing about its rhythm."""
-        self.last = at
-        self.lost_at = None
+    def __init__(self, observer: str, last: float) -> None:
+        self.observer = observer
+        self.last = last
+        self.beats = Pace()
+        self.means = Pace()
+        self.answers: Pace | None = None
+        self.reported_at: float | None = None
+        self.mean_at: float | None = None
+        self.aged_at: float | None = None
+        self.reported_last: float | None = None
+        self.left_at: float | None = None
+        self.lost_at: float | None = None
         self.lost_reason = ""
-        self.late = self.irregular = 0.0
-        self.frozen_for = 0
+        self.silence = 0.0
+        self.trace: TraceRef | None = None
+        self._coincided = 0
+        self._counted = 0
+        self._gaps_s = 0.0
+        self._skips = False
 
-    def allowed_silence_s(self) -> float:
-        """Silence that is still in order: an interval, and a pause like a garbage collection's."""
-        mean = self.baseline.mean
-        return mean + max(_PAUSE_INTERVALS * mean, _MIN_PAUSE_S)
+    @property
+    def evidence(self) -> float:
+        """How sure it is, in nats, that the heartbeats are late."""
+        most = max(self.beats.lateness.evidence, self.means.lateness.evidence)
+        return most if self.answers is None else max(most, self.answers.lateness.evidence)
 
-    def lost_by(self) -> float:
-        """When a silence is suspicious enough to look at."""
-        return self.last + self.allowed_silence_s() + _LOST_Z * self.scale_s
+    @property
+    def usual(self) -> float:
+        """The interval that is usual, 0 where none is known yet."""
+        return self.beats.usual or self.means.usual
 
-    def phi(self, now: float) -> float:
-        """Suspicion that the worker is gone: -log10 of the probability of a silence this long.
+    def is_repeated(self, at: float) -> bool:
+        """Whether a heartbeat is one that was taken in already: recorded by two signals, or told by a metric."""
+        if at == self.reported_at:
+            self._coincided = min(_SYNTHETIC, self._coincided + 1)
+            return True
+        self._coincided = max(0, self._coincided - 1)
+        gap = at - self.last
+        return gap < _REPEATED_S or gap < _REPEATED_SHARE * self.beats.usual
 
-        Source: Hayashibara et al., "The φ accrual failure detector" (SRDS 2004).
-        """
-        z = (now - self.last - self.allowed_silence_s()) / self.scale_s
-        return max(0.0, -log10_normal_tail(z))
+    def beat(self, at: float, usable: bool, fleet: Fleet) -> bool:
+        """A heartbeat has arrived; the gap before it is `usable` if nothing else explains it. True: news."""
+        gap = at - self.last
+        self.last = at
+        if not usable:
+            return False
+        news = self.beats.gap(at, gap, BEATS, fleet[0])
+        if self.mean_at is not None and at - self.mean_at < _REPORTED_S:
+            return news
+        self._counted += 1 + self.beats.missed(gap)
+        self._gaps_s += gap
+        if self._counted >= _MEAN_OF and self._gaps_s >= _MEAN_OVER_S:
+            news |= self.means.gap(at, self._gaps_s / self._counted, MEANS, fleet[1])
+            self._counted, self._gaps_s = 0, 0.0
+        return news
 
-    def dump(self) -> dict[str, Any]:
-        return {
-            "observer": self.observer,
-            "last": self.last,
-            "memory": self.memory,
-            "late": self.late,
-            "irregular": self.irregular,
-            "frozen_for": self.frozen_for,
-            "lost_at": self.lost_at,
-            "lost_reason": self.lost_reason,
-            "trace": list(self.trace) if self.trace is not None else None,
-            "scale_s": self.scale_s,
-            "baseline": self.baseline.dump(),
-            "recent": self.recent.dump(),
-        }
+    def report(self, at: float, mean_s: float, fleet: Fleet) -> bool:
+        """An export told the mean interval since the one before. True: the evidence has changed."""
+        self._told(at)
+        means, before = self.means, self.mean_at
+        self.mean_at = at
+        if self._skips:
+            self._skips = False
+            return False
+        news = means.gap(at, mean_s, MEANS, fleet[1])
+        since = self.beats.frozen_at
+        if before is not None and since is not None and since < before and 0.0 < mean_s <= means.bound:
+            self.beats.resume()  # so many arrived in time: records of them have been lost
+            news = True
+        return news
+
+    def age(self, at: float, age_s: float, fleet: Fleet) -> bool:
+        """An export told how long ago the last heartbeat was. True: the evidence has changed."""
+        self._told(at)
+        self.aged_at = at
+        last, before = at - age_s, self.reported_last
+        self.reported_last = last
+        means = self.means
+        if self.is_recorded or not means.usual or age_s <= 1.1 * means.bound + min(1.0, 0.5 * means.usual):
+            return False
+        if before is not None and last - before < 0.5 * means.usual and self._skips:
+            return False  # the same heartbeat is missing still
+        self._skips = True
+        return means.miss(at, MEANS, fleet[1])
+
+    def answer(self, at: float, mean_s: float, fleet: Fleet) -> bool:
+        """An export told how long the worker waited for answers. True: the evidence has changed."""
+        answers = self.answers
+        if answers is None:
+            answers = self.answers = Pace()
+        if answers.count >= ANSWERS.least and mean_s > answers.bound and mean_s < _SLOW_SHARE * self.usual:
+            mean_s = answers.usual  # slower, and quick enough all the same
+        return answers.gap(at, mean_s, ANSWERS, fleet[2])
+
+    def _told(self, at: float) -> None:
+        if self.reported_at != at:
+            if self.last == at:  # the heartbeat that the mapping made of the same export came first
+                self._coincided = min(_SYNTHETIC, self._coincided + 1)
+                if self._coincided >= _SYNTHETIC and self.beats.count:
+                    self.beats, self.means = Pace(), Pace()
+            self.reported_at = at
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its heartbeats are recorded one by one."""
+        return self._coincided < _SYNTHETIC and self.beats.count > 0
+
+    @property
+    def heard(self) -> float:
+        """The last heartbeat that is known of from either account."""
+        return self.last if self.reported_last is None else max(self.last, self.reported_last)
+
+    def suspect_by(self) -> float:
+        """When a silence is long enough to look at."""
+        beats = self.beats
+        return self.heard + max(beats.bound, 1.5 * beats.usual + _PAUSE_S)
+
+    def resume(self, at: float) -> None:
+        """The worker has come (back): what was missed in between says nothing about its rhythm."""
+        self.last = max(self.last, at)
+        self.lost_at = self.left_at = None
+        self.lost_reason = ""
+        self.silence = 0.0
+
+    def leave(self, at: float) -> None:
+        """The worker has left in good order."""
+        self.resume(at)
+        self.left_at = at
+        self.beats.resume()
+        self.means.resume()
+        if self.answers is not None:
+            self.answers.resume()
+
+    def dump(self) -> list[Any]:
+        return [
+            self.observer,
+            self.last,
+            self.beats.dump(),
+            self.means.dump(),
+            self.answers.dump() if self.answers is not None else None,
+            [self.reported_at, self.mean_at, self.aged_at, self.reported_last, self.left_at, self.lost_at],
+            [self.lost_reason, self.silence],
+            list(self.trace) if self.trace is not None else None,
+            [self._coincided, self._counted, self._gaps_s, self._skips],
+        ]
 
     @classmethod
-    def load(cls, state: dict[str, Any]) -> Rhythm:
-        rhythm = cls(
-            state["observer"],
-            state["last"],
-            state["memory"],
-            state["late"],
-            state["irregular"],
-            state["frozen_for"],
-            state["lost_at"],
-            state["lost_reason"],
-            TraceRef(*state["trace"]) if state["trace"] is not None else None,
-            state["scale_s"],
-        )
-        rhythm.baseline = Baseline.load(state["baseline"])
-        rhythm.recent = Baseline.load(state["recent"])
+    def load(cls, state: list[Any]) -> Rhythm:
+        observer, last, beats, means, answers, times, lost, trace, counts = state
+        rhythm = cls(observer, last)
+        rhythm.beats = Pace.load(beats)
+        rhythm.means = Pace.load(means)
+        rhythm.answers = Pace.load(answers) if answers is not None else None
+        rhythm.reported_at, rhythm.mean_at, rhythm.aged_at, rhythm.reported_last, rhythm.left_at, rhythm.lost_at = times
+        rhythm.lost_reason, rhythm.silence = lost
+        rhythm.trace = TraceRef(*trace) if trace is not None else None
+        rhythm._coincided, rhythm._counted, rhythm._gaps_s, rhythm._skips = counts
         return rhythm

@@ -1,181 +1,199 @@
-"""Who reaches whom: pairs of sources with their calls, and the cut between two sides that explains the failures."""
+"""Who reaches whom: a table of pairs, and for each the calls that have failed since it last worked."""
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from otel_monitor_processors.observation import Link, TraceRef
-from otel_monitor_processors.patterns.share import Share
+from otel_monitor_processors.observation import TraceRef
 
-_MAX_PAIRS = 4_096
-_DEAD_SHARE = 0.8
-_CROSS_SHARE = 0.45
-_WITHIN_SHARE = 0.25
-_MIN_SIDE = 2
-_SWEEPS = 12
-_BASE_LOG10 = 30.0 / math.log(10.0)
-_CONFIDENT_LOG10 = 5.0
-_MAX_TRACES = 5
+MAX_PAIRS = 4_096
+_MEMORY = 1_000
+_PRIOR_CALLS = 20.0
+_PRIOR_FAILED = 0.2
+_RAREST = 0.003
+_APART_S = 3.0
+_AT_ONCE_S = 0.3
+_RECENT = 8
+_MOST = 5.0
 Pair = tuple[str, str]
-Weights = Mapping[Pair, tuple[int, int]]
-"""Calls and failed calls of each pair."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Two sides that do not reach each other."""
+class Edge:
+    """One pair: its past in numbers, and the run of failures since it last worked.
 
-    sides: tuple[tuple[str, ...], tuple[str, ...]]
-    cross_failed: float
-    within_failed: float
-    log10_ratio: float
-    confidence: float
-    traces: tuple[TraceRef, ...]
+    Times are when calls began: what was asked for during a hiccup of a second fails all at once, however long
+    each call waits. `first` and `last` are the run's first and last call, `ended` when that one was given up.
+    """
+
+    __slots__ = ("ended", "failed", "first", "last", "last_ok", "ok", "quick", "recent", "run", "trace")
+
+    def __init__(self) -> None:
+        self.ok = 0
+        self.failed = 0
+        self.last_ok = -math.inf
+        self.run = 0
+        self.quick = 0
+        """How many of the run failed at once: somebody refused them, or there is no way at all."""
+        self.recent: list[float] = []
+        """When the run's last eight calls began."""
+        self.first = 0.0
+        self.last = -math.inf
+        self.ended = -math.inf
+        self.trace: TraceRef | None = None
+        """Of the last failure."""
+
+    def work(self, began: float) -> bool:
+        """A call has got through; whether that ends a run of failures."""
+        if self.ok >= _MEMORY:
+            self.ok //= 2
+            self.failed //= 2
+        self.ok += 1
+        self.last_ok = max(self.last_ok, began)
+        if not self.run or began < self.last:
+            return False
+        self.give_up()
+        return True
+
+    def fail(self, began: float, ended: float, calls: int, trace: TraceRef | None) -> bool:
+        """So many calls have failed; whether the pair does not work since then, as far as one knows."""
+        if began < self.last_ok:
+            self.failed += calls
+            return False
+        if not self.run:
+            self.first = began
+        self.run += calls
+        if ended - began < _AT_ONCE_S:
+            self.quick += calls
+        self.recent = [*self.recent, *([began] * min(calls, _RECENT))][-_RECENT:]
+        self.first = min(self.first, began)
+        self.last = max(self.last, began)
+        self.ended = max(self.ended, ended)
+        self.trace = trace or self.trace
+        return True
+
+    def give_up(self) -> None:
+        """The run is over: it belongs to the past."""
+        self.failed += self.run
+        self.run = self.quick = 0
+        self.recent = []
+
+    @property
+    def rated(self) -> bool:
+        """Whether calls that got through are on record, too: then one failure is a surprise already."""
+        return self.ok > 2
+
+    @property
+    def surprises(self) -> float:
+        """How many failures count: those close together have one cause."""
+        return min(float(self.run), 1.0 + (self.last - self.first) / _APART_S, _MOST)
+
+    @property
+    def log10_odds(self) -> float:
+        """How much a failure speaks for a broken way rather than for what is usual for this pair."""
+        share = (self.failed + _PRIOR_FAILED) / (self.ok + self.failed + _PRIOR_CALLS)
+        return -math.log10(max(_RAREST, share))
+
+    @property
+    def spacing_s(self) -> float:
+        """How far apart the failures of the run are."""
+        return (self.last - self.first) / (self.run - 1) if self.run > 1 else 0.0
+
+    def dump(self) -> list[Any]:
+        last_ok = self.last_ok if self.last_ok > -math.inf else None
+        run = [self.first, self.last, self.ended, self.quick, self.recent] if self.run else None
+        return [self.ok, self.failed, last_ok, self.run, run, list(self.trace) if self.trace else None]
+
+    @classmethod
+    def load(cls, state: list[Any]) -> Edge:
+        edge = cls()
+        edge.ok, edge.failed, last_ok, edge.run, run, trace = state
+        if last_ok is not None:
+            edge.last_ok = last_ok
+        if run is not None:
+            edge.first, edge.last, edge.ended, edge.quick, edge.recent = run
+        edge.trace = TraceRef(*trace) if trace else None
+        return edge
 
 
 class Links:
-    """A sparse table of pairs; a pair that never worked says nothing of the network."""
+    """A sparse table of pairs, at most 4,096: the one seen first is let go first."""
 
-    def __init__(self, window_s: float) -> None:
+    def __init__(self) -> None:
         self.dropped = 0
-        self._window_s = window_s
-        self._pairs: OrderedDict[Pair, Share] = OrderedDict()
-        self._worked: set[Pair] = set()
-        self._traces: list[TraceRef] = []
+        self.news = False
+        """Whether a call has failed since somebody last looked."""
+        self._edges: dict[Pair, Edge] = {}
+        self._failing: dict[Pair, Edge] = {}
 
-    def add(self, link: Link) -> None:
-        pair = (link.source, link.peer)
-        share = self._pairs.get(pair)
-        if share is None:
-            if len(self._pairs) >= _MAX_PAIRS:
-                gone, _ = self._pairs.popitem(last=False)
-                self._worked.discard(gone)
-                self.dropped += 1
-            share = self._pairs[pair] = Share(self._window_s)
-        share.add(link.at, 1, not link.ok)
-        if link.ok:
-            self._worked.add(pair)
-        elif link.trace is not None:
-            self._traces = [link.trace, *self._traces[: _MAX_TRACES - 1]]
+    def work(self, source: str, peer: str, began: float) -> None:
+        """A call has got through."""
+        pair = (source, peer)
+        edge = self._edges.get(pair)
+        if edge is None:
+            edge = self._new(pair)
+        if edge.work(began):
+            del self._failing[pair]
 
-    def cut(self, now: float, min_events: int) -> Cut | None:
-        """The cut that explains the failures of the window, None when none does."""
-        weights: dict[Pair, tuple[int, int]] = {}
-        failed = 0
-        for pair, share in self._pairs.items():
-            share.roll(now)
-            if share.total and pair in self._worked:
-                weights[pair] = (share.total, share.hits)
-                failed += share.hits
-        if failed < min_events:
-            return None
-        weights = _without_dead(weights)
-        nodes = sorted({node for pair in weights for node in pair})
-        if len(nodes) < 2 * _MIN_SIDE:
-            return None
-        side = _best_side(nodes, weights)
-        return self._rated(nodes, side, weights)
+    def fail(
+        self, source: str, peer: str, began: float, ended: float, calls: int = 1, trace: TraceRef | None = None
+    ) -> None:
+        """Calls have not reached the peer."""
+        pair = (source, peer)
+        edge = self._edges.get(pair)
+        if edge is None:
+            edge = self._new(pair)
+        if edge.fail(began, ended, calls, trace):
+            self._failing[pair] = edge
+            self.news = True
 
-    def _rated(self, nodes: list[str], side: set[str], weights: Weights) -> Cut | None:
-        if min(len(side), len(nodes) - len(side)) < _MIN_SIDE:
-            return None
-        cross, cross_failed, within, within_failed = _counts(side, weights)
-        if not cross or not within:
-            return None
-        cross_share, within_share = cross_failed / cross, within_failed / within
-        if cross_share < _CROSS_SHARE or within_share > _WITHIN_SHARE:
-            return None
-        ratio = _log10_ratio(cross, cross_failed, within, within_failed)
-        surplus = ratio - _BASE_LOG10 - len(nodes) * math.log10(2.0)
-        if surplus <= 0:
-            return None
-        confidence = min(0.99, 0.5 + 0.5 * surplus / (surplus + _CONFIDENT_LOG10))
-        others = set(nodes) - side
-        sides = (tuple(sorted(side)), tuple(sorted(others)))
-        return Cut(sides, cross_share, within_share, ratio, confidence, tuple(self._traces))
+    def forgive(self, pairs: Iterable[Pair]) -> None:
+        """Let go of runs of failures that have come to nothing."""
+        for pair in pairs:
+            edge = self._failing.pop(pair, None)
+            if edge is not None:
+                edge.give_up()
+
+    def _new(self, pair: Pair) -> Edge:
+        if len(self._edges) >= MAX_PAIRS:
+            oldest = next(iter(self._edges))
+            del self._edges[oldest]
+            self._failing.pop(oldest, None)
+            self.dropped += 1
+        edge = self._edges[pair] = Edge()
+        return edge
+
+    def failing(self) -> list[tuple[Pair, Edge]]:
+        """The pairs that have not worked since they last failed."""
+        return list(self._failing.items())
+
+    def working(self, since: float) -> Iterator[tuple[Pair, Edge]]:
+        """The pairs that have worked since then, and not failed afterwards."""
+        return ((pair, edge) for pair, edge in self._edges.items() if edge.last_ok >= since and not edge.run)
+
+    def pairs(self) -> Iterable[Pair]:
+        return self._edges
+
+    def __len__(self) -> int:
+        return len(self._failing)
 
     def reset(self) -> None:
-        self._pairs.clear()
-        self._worked.clear()
-        self._traces = []
+        self._edges.clear()
+        self._failing.clear()
+        self.news = False
         self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
             "dropped": self.dropped,
-            "pairs": [[list(pair), share.dump(), pair in self._worked] for pair, share in self._pairs.items()],
-            "traces": [list(trace) for trace in self._traces],
+            "news": self.news,
+            "pairs": [[*pair, edge.dump()] for pair, edge in self._edges.items()],
+            "failing": [list(pair) for pair in self._failing],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self.dropped = state["dropped"]
-        for (source, peer), share, worked in state["pairs"]:
-            self._pairs[source, peer] = Share.load(share)
-            if worked:
-                self._worked.add((source, peer))
-        self._traces = [TraceRef(*trace) for trace in state["traces"]]
-
-
-def _without_dead(weights: dict[Pair, tuple[int, int]]) -> dict[Pair, tuple[int, int]]:
-    """Without nodes that fail on nearly all their pairs: a dead node is another finding."""
-    totals: dict[str, list[int]] = {}
-    for pair, (calls, failed) in weights.items():
-        for node in pair:
-            total = totals.setdefault(node, [0, 0, 0])
-            total[0] += calls
-            total[1] += failed
-            total[2] += 1
-    dead = {node for node, (calls, failed, pairs) in totals.items() if pairs > 1 and failed > _DEAD_SHARE * calls}
-    return {pair: weight for pair, weight in weights.items() if not dead.intersection(pair)}
-
-
-def _best_side(nodes: list[str], weights: Weights) -> set[str]:
-    """A two-colouring that puts failing pairs across and working ones within: greedy, from the worst pair on."""
-    gains: dict[str, list[tuple[str, float]]] = {node: [] for node in nodes}
-    for (a, b), (calls, failed) in weights.items():
-        gain = 2.0 * failed - calls
-        gains[a].append((b, gain))
-        gains[b].append((a, gain))
-    worst = max(weights, key=lambda pair: weights[pair][1])
-    side = {worst[0]}
-    for _ in range(_SWEEPS):
-        moved = False
-        for node in nodes:
-            inside = node in side
-            across = sum(gain for other, gain in gains[node] if (other in side) != inside)
-            within = sum(gain for other, gain in gains[node] if (other in side) == inside)
-            if within > across:
-                side ^= {node}
-                moved = True
-        if not moved:
-            break
-    return side
-
-
-def _counts(side: set[str], weights: Weights) -> tuple[int, int, int, int]:
-    cross = cross_failed = within = within_failed = 0
-    for (a, b), (calls, failed) in weights.items():
-        if (a in side) != (b in side):
-            cross += calls
-            cross_failed += failed
-        else:
-            within += calls
-            within_failed += failed
-    return cross, cross_failed, within, within_failed
-
-
-def _log10_ratio(cross: int, cross_failed: int, within: int, within_failed: int) -> float:
-    """Likelihood of two shares of failures, across and within, over that of one share everywhere."""
-    pooled = _log_likelihood(cross_failed + within_failed, cross + within)
-    split = _log_likelihood(cross_failed, cross) + _log_likelihood(within_failed, within)
-    return (split - pooled) / math.log(10.0)
-
-
-def _log_likelihood(hits: int, total: int) -> float:
-    share = (hits + 0.5) / (total + 1.0)
-    return hits * math.log(share) + (total - hits) * math.log(1.0 - share)
+        self.dropped, self.news = state["dropped"], state["news"]
+        self._edges = {(source, peer): Edge.load(edge) for source, peer, edge in state["pairs"]}
+        self._failing = {(source, peer): self._edges[source, peer] for source, peer in state["failing"]}

@@ -1,29 +1,49 @@
 """Network partition: both sides are alive, and cannot reach each other.
 
-Two kinds of evidence. Views that contradict each other: an orchestrator has given up a worker whose own
-telemetry shows it at work all the while (a killed worker's does not). And links: pairs that fail between two
-sides while the pairs within each side work.
+Pairs that fail between two sides while the pairs within each side work. That those cut off are alive, they show
+themselves: by what they record of their own failed calls, by the work that they go on with, by their metrics.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import Change, Heartbeat, Link, Membership
-from otel_monitor_processors.patterns.activity import Activity
+from otel_monitor_processors.classification import Category
+from otel_monitor_processors.observation import (
+    Assignment,
+    Change,
+    DatabaseOperation,
+    Heartbeat,
+    Link,
+    Membership,
+    MetricPoint,
+    OperationCount,
+    Outcome,
+)
+from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
+from otel_monitor_processors.patterns.activity import Fleet
+from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.links import Cut, Links
+from otel_monitor_processors.patterns.links import Links
+from otel_monitor_processors.patterns.reach import COUNTED, Cut, best_cut, healed
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.tally import Tally
 
-_MAX_WORKERS = 4_096
-_WATCH_S = 120.0
-_MIN_ALIVE_S = 3
-_ALIVE_WITHIN_S = 6
-_ONE_CONFIDENCE = 0.75
-_MORE_CONFIDENCE = 0.95
+KNOTS: dict[str, Knots] = {
+    "several": ((2.0, 0.02), (6.0, 0.5), (10.0, 0.9), (20.0, 0.98)),
+    "one": ((2.0, 0.02), (8.0, 0.4), (12.0, 0.8), (20.0, 0.9)),
+    "inward": ((2.0, 0.02), (8.0, 0.4), (12.0, 0.8), (20.0, 0.9)),
+}
+"""Scores are decades of evidence for a cut, less those for its best rival."""
+
+_EVERY_S = 2.0
+_HOLD_S = 20.0
+_FORGET_S = 900.0
+_MAX_TRACES = 5
+_ERRORS = "orchestrator.errors"
+_CATEGORY = "otel_monitor.error.category"
+_UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 
 
 class NetworkPartition:
@@ -33,128 +53,216 @@ class NetworkPartition:
 
     def __init__(self, gates: Gates | None = None) -> None:
         self.gates = gates or Gates(time_window_s=30.0)
-        self._links = Links(self.gates.time_window_s)
-        self._activity: OrderedDict[str, Activity] = OrderedDict()
-        self._given_up: dict[str, tuple[float, str]] = {}
-        self._evicted = 0
+        self._links = Links()
+        self._fleet = Fleet()
+        self._counts: dict[str, list[float]] = {}
+        self._evaluated = 0.0
+        self._forgiven = 0.0
+        self._finding: Finding | None = None
+        self._found_at = 0.0
 
     @property
     def dropped(self) -> int:
-        return self._evicted + self._links.dropped
+        return self._fleet.dropped + self._links.dropped
 
     @dropped.setter
     def dropped(self, value: int) -> None:
-        self._evicted = value
+        self._links.dropped = value
+
+    # -- input ------------------------------------------------------------------------------------------
 
     def interests(self) -> Interests:
         """Links, memberships, and any sign of life of the sources themselves."""
-        return {Tally: self._tally, Link: self._link, Membership: self._member, Heartbeat: self._heartbeat}
+        return {
+            Tally: self._tally,
+            Link: self._link,
+            DatabaseOperation: self._database,
+            Membership: self._member,
+            Heartbeat: self._heartbeat,
+            Assignment: self._assignment,
+            MetricPoint: self._metric,
+            OperationCount: self._count,
+        }
 
     def _link(self, link: Link) -> None:
-        self._links.add(link)
+        began = link.at - link.duration_s
+        if link.ok:
+            self._links.work(link.source, link.peer, began)
+        else:
+            self._links.fail(link.source, link.peer, began, link.at, 1, link.trace)
+            self._fleet.alive(link.source, link.at, link.service)
+            if link.peer == ORCHESTRATOR_PEER:
+                self._fleet.member(link.source).worker = True
 
-    def _heartbeat(self, heartbeat: Heartbeat) -> None:
-        if self._given_up and heartbeat.source != heartbeat.observer:
-            self._given_up.pop(heartbeat.source, None)
+    def _database(self, operation: DatabaseOperation) -> None:
+        began = operation.at - operation.duration_s
+        if operation.outcome is Outcome.OK:
+            self._links.work(operation.source, operation.system, began)
+        elif operation.category is Category.NETWORK:
+            self._links.fail(operation.source, operation.system, began, operation.at, 1, operation.trace)
 
     def _tally(self, tally: Tally) -> None:
-        work = sum([part[0] for name, part in tally.work.items() if name != "heartbeat"])
-        if work <= tally.failed:
-            return
-        activity = self._activity.get(tally.source)
-        if activity is None:
-            if len(self._activity) >= _MAX_WORKERS:
-                self._activity.popitem(last=False)
-                self._evicted += 1
-            activity = self._activity[tally.source] = Activity()
-        activity.alive(tally.at)
+        self._fleet.alive(tally.source, tally.at, tally.service)
+
+    def _heartbeat(self, heartbeat: Heartbeat) -> None:
+        if heartbeat.source == heartbeat.observer or not heartbeat.observer:
+            self._fleet.alive(heartbeat.source, heartbeat.at)
+            self._fleet.member(heartbeat.source).exported = heartbeat.at
+        else:
+            member = self._fleet.reports(heartbeat.source, heartbeat.observer)
+            member.heard = max(member.heard, heartbeat.at)
+
+    def _assignment(self, assignment: Assignment) -> None:
+        self._fleet.reports(assignment.source, assignment.observer)
 
     def _member(self, membership: Membership) -> None:
         if membership.source == membership.observer:
             return
+        member = self._fleet.reports(membership.source, membership.observer)
         if membership.change is Change.LOST:
-            self._given_up[membership.source] = (membership.at, membership.observer)
-            if len(self._given_up) > _MAX_WORKERS:
-                self._given_up.pop(next(iter(self._given_up)))
-                self._evicted += 1
+            member.lost = membership.at
         else:
-            self._given_up.pop(membership.source, None)
+            self._fresh(membership.source)
+
+    def _fresh(self, worker: str) -> None:
+        """It has been taken in or has left: whatever could not reach it before says nothing any more."""
+        gone = [pair for pair, _ in self._links.failing() if worker in pair] if len(self._links) else []
+        self._links.forgive(gone)
+
+    def _metric(self, point: MetricPoint) -> None:
+        if point.name != _ERRORS or point.value <= 0.0:
+            return
+        if dict(point.attributes).get(_CATEGORY) in _UNREACHED:
+            self._add(point.source, point.at, point.value)
+
+    def _count(self, count: OperationCount) -> None:
+        if count.category in _UNREACHED and not count.database and count.name != "heartbeat":
+            self._add(count.source, count.at, -count.calls)
+
+    def _add(self, source: str, at: float, errors: float) -> None:
+        """Errors of a source in one export that are not those of its operations: of its own messages, then."""
+        known = self._counts.get(source)
+        if known is None or known[0] != at:
+            known = self._counts[source] = [at, 0.0]
+        known[1] += errors
+
+    # -- findings ---------------------------------------------------------------------------------------
 
     def findings(self, now: float) -> Iterable[Finding]:
-        """What the views and the links say at `now`."""
+        """What the pairs say at `now`."""
         if not self.gates.enabled:
             return
-        cut_off: dict[str, str] = {}
-        for worker, (at, observer) in list(self._given_up.items()):
-            if now - at > _WATCH_S:
-                del self._given_up[worker]
-                continue
-            activity = self._activity.get(worker)
-            if activity is not None and activity.seconds_alive(at, at + _ALIVE_WITHIN_S) >= _MIN_ALIVE_S:
-                cut_off[worker] = observer
-        if cut_off:
-            yield self._views(cut_off)
-        cut = self._links.cut(now, self.gates.min_events)
-        if cut is not None:
-            yield self._split(cut)
+        if self._counts:
+            self._take_counts()
+        if (self._links.news or self._finding is not None) and now - self._evaluated >= _EVERY_S:
+            self._evaluated = now
+            self._links.news = False
+            self._evaluate(now)
+        if now - self._forgiven > 60.0:
+            self._forgiven = now
+            self._links.forgive([pair for pair, edge in self._links.failing() if edge.ended < now - _FORGET_S])
+        if self._finding is not None:
+            yield self._finding
 
-    def _views(self, cut_off: dict[str, str]) -> Finding:
-        workers, observers = tuple(sorted(cut_off)), tuple(sorted(set(cut_off.values())))
-        verb = "works" if len(workers) == 1 else "work"
+    def _take_counts(self) -> None:
+        for source, (at, errors) in self._counts.items():
+            if errors > 0:
+                self._links.fail(source, COUNTED, at - 1.0, at, int(errors))
+        self._counts.clear()
+
+    def _evaluate(self, now: float) -> None:
+        cut = best_cut(self._links, self._fleet, now) if len(self._links) else None
+        found = self._judge(cut, now) if cut is not None and not healed(cut, self._links, self._fleet, now) else None
+        if found is not None and found.confidence >= 0.3:
+            self._finding, self._found_at = found, now
+        elif self._finding is None or now - self._found_at > _HOLD_S or self._finding.confidence < 0.3:
+            self._finding = found
+
+    def _judge(self, cut: Cut, now: float) -> Finding | None:
+        named, others = self._sides(cut)
+        if not named:
+            return None
+        outward = any(way.source in named for way in cut.crossing)
+        kind = "inward" if not outward else "several" if len(named) > 1 else "one"
+        failures = sum(way.edge.run for way in cut.crossing)
+        confidence = interpolate(KNOTS[kind], cut.score)
+        if confidence < 0.05 or failures < min(4, self.gates.min_events):
+            return None
+        traces = [way.edge.trace for way in cut.crossing if way.edge.trace is not None]
         return Finding(
             pattern=self.pattern,
-            scope="views",
-            confidence=_ONE_CONFIDENCE if len(workers) == 1 else _MORE_CONFIDENCE,
-            sources=workers,
-            summary=f"{', '.join(workers[:10])} {verb} on, though {', '.join(observers)} has given them up as lost",
-            window_s=self.gates.time_window_s,
-            explains=frozenset(workers),
-            evidence={"sides": [list(workers), list(observers)]},
-        )
-
-    def _split(self, cut: Cut) -> Finding:
-        smaller, larger = sorted(cut.sides, key=lambda side: (len(side), side))
-        return Finding(
-            pattern=self.pattern,
-            scope="links",
-            confidence=cut.confidence,
-            sources=smaller,
+            scope="network",
+            confidence=confidence,
+            sources=named,
             summary=(
-                f"{', '.join(smaller[:10])} and {', '.join(larger[:10])} do not reach each other: "
-                f"{cut.cross_failed:.0%} of the calls between them fail, {cut.within_failed:.0%} within"
+                f"{', '.join(named[:10])} and {', '.join(others[:10])} do not reach each other: "
+                f"{failures} calls between them have failed since {now - cut.since:.0f} s, though all of them are alive"
             ),
-            window_s=self.gates.time_window_s,
-            explains=frozenset(smaller),
+            window_s=now - cut.since,
+            root=named[0],
+            explains=frozenset(named),
+            kind=kind,
+            score=cut.score,
             evidence={
-                "sides": [list(smaller), list(larger)],
-                "cross_failed": round(cut.cross_failed, 3),
-                "within_failed": round(cut.within_failed, 3),
-                "log10_likelihood_ratio": round(cut.log10_ratio, 1),
+                "sides": [list(named), list(others)],
+                "failed_between": failures,
+                "broken_pairs": len(cut.crossing),
+                "log10_evidence": round(cut.evidence, 1),
+                "log10_rivals": round(cut.rivals, 1),
             },
-            traces=cut.traces,
+            traces=tuple(traces[:_MAX_TRACES]),
         )
+
+    def _sides(self, cut: Cut) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The side that is cut off, and the other one: that with who receives heartbeats, else the larger one."""
+        sides = [cut.side, cut.nodes - cut.side]
+        hubs = self._fleet.observers.keys() or self._hubs(cut)
+        weights = [(len(side & hubs), len(side), sorted(side)) for side in sides]
+        inner, outer = (sides[0], sides[1]) if weights[0] <= weights[1] else (sides[1], sides[0])
+        hit = {node for way in cut.crossing for node in (way.source, way.peer)}
+        callers = {way.source for way in cut.crossing} | cut.proven
+        named = [node for node in sorted(inner) if node in hit and node in self._fleet.members and node in callers]
+        peers = {peer for _, peer in self._links.pairs()}
+        workers = [node for node in named if self._fleet.members[node].worker or node in peers]
+        called = [node for node in named if self._fleet.members[node].service in peers]
+        return tuple(workers or (() if called else named)), tuple(node for node in sorted(outer) if node in hit)
+
+    def _hubs(self, cut: Cut) -> set[str]:
+        """Whoever has to do with the most others."""
+        others: dict[str, set[str]] = {}
+        for source, peer in self._links.pairs():
+            node = self._fleet.node(source, peer)
+            if source in cut.nodes and node in cut.nodes:
+                others.setdefault(source, set()).add(node)
+                others.setdefault(node, set()).add(source)
+        if not others:
+            return set()
+        hub = max(sorted(others), key=lambda node: len(others[node]))
+        return {hub}
+
+    # -- state ------------------------------------------------------------------------------------------
 
     def pause(self, gap_s: float) -> None:
         """A pause takes nothing away here: what was not observed is not counted."""
 
     def reset(self) -> None:
         self._links.reset()
-        self._activity.clear()
-        self._given_up.clear()
-        self._evicted = 0
+        self._fleet.reset()
+        self._counts.clear()
+        self._evaluated = self._forgiven = self._found_at = 0.0
+        self._finding = None
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self._evicted,
             "links": self._links.dump(),
-            "activity": [[source, activity.dump()] for source, activity in self._activity.items()],
-            "given_up": [[worker, at, observer] for worker, (at, observer) in self._given_up.items()],
+            "fleet": self._fleet.dump(),
+            "counts": [[source, *count] for source, count in self._counts.items()],
+            "times": [self._evaluated, self._forgiven, self._found_at],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._evicted = state["dropped"]
         self._links.load(state["links"])
-        for source, seconds in state["activity"]:
-            self._activity[source] = Activity.load(seconds)
-        self._given_up = {worker: (at, observer) for worker, at, observer in state["given_up"]}
+        self._fleet.load(state["fleet"])
+        self._counts = {source: [at, errors] for source, at, errors in state["counts"]}
+        self._evaluated, self._forgiven, self._found_at = state["times"]

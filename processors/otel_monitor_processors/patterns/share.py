@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from otel_monitor_processors.statistics import log10_binomial_tail
@@ -66,6 +66,19 @@ class Share:
     def log10_p(self, fleet: float) -> float:
         """log10 of the probability of so many hits by chance, 0 where they are no more than expected."""
         return log10_binomial_tail(self.hits, self.total, self.expected(fleet))
+
+    def hits_by_bucket(self) -> Iterator[tuple[float, float, int]]:
+        """The hits of each bucket that has any, at its middle (given twice: as their first and last time)."""
+        for index, _, hits in self._buckets:
+            if hits:
+                at = (index + 0.5) * self._width_s
+                yield at, at, hits
+
+    def since(self, at: float) -> tuple[int, int]:
+        """Events and hits of the buckets that have begun at or after a time in the window."""
+        first = math.ceil(at / self._width_s)
+        recent = [bucket for bucket in self._buckets if bucket[0] >= first]
+        return sum(bucket[1] for bucket in recent), sum(bucket[2] for bucket in recent)
 
     @property
     def share(self) -> float:

@@ -1,77 +1,84 @@
-"""Tails: the share of durations beyond what used to be a source's slow end."""
+"""Tails: durations that leap far beyond a source's slow end, while others stay as quick as ever."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from otel_monitor_processors.patterns.share import Share
-from otel_monitor_processors.statistics import LogSketch, log10_binomial_tail
+from otel_monitor_processors.statistics import LogSketch
 
 _QUANTILE = 0.95
-_FACTOR = 2.0
-_EXPECTED = 0.02
-_MIN_PAST = 50
-_MAX_PAST = 20_000
+_LEAP = 8.0
+"""So many times the p95 is no matter of a slow disk: these multiply durations by less, and all of them."""
+_QUICK = 2.0
+_SHORTEST_S = 0.25
+"""A shorter wait hurts nobody."""
+_MIN_PAST = 20
+_MAX_PAST = 4_000
 _REFRESH = 200
 
 
+class Split(NamedTuple):
+    """Durations by their length: `leapt` beyond all that was usual, `slower` than usual, `quick` as ever."""
+
+    leapt: int
+    slower: int
+    quick: int
+
+
 class Tail:
-    """Counts durations above twice the p95 of the past, of which 2 % at most are expected."""
+    """Splits durations by the slow end, the p95, of their past."""
 
-    __slots__ = ("_limit_s", "_past", "_since", "_slow")
+    __slots__ = ("_past", "_quick_s", "_since", "leap_s")
 
-    def __init__(self, window_s: float) -> None:
-        self._slow = Share(window_s)
+    def __init__(self) -> None:
         self._past = LogSketch()
-        self._limit_s = float("inf")
         self._since = 0
+        self._quick_s = float("inf")
+        self.leap_s = float("inf")
 
-    @property
-    def frozen(self) -> bool:
-        """Whether the past is kept as it is, because what happens now is no normal state."""
-        return self._slow.frozen
+    def split(self, durations: Sequence[float], *, learn: bool) -> Split:
+        """How many are of which length; with `learn` they become part of the past."""
+        leap_s, quick_s = self.leap_s, self._quick_s
+        leapt = quick = 0
+        for duration_s in durations:
+            if duration_s <= quick_s:
+                quick += 1
+            elif duration_s > leap_s:
+                leapt += 1
+        if learn:
+            self._learn(durations)
+        return Split(leapt, len(durations) - leapt - quick, quick)
 
-    @frozen.setter
-    def frozen(self, value: bool) -> None:
-        self._slow.frozen = value
-
-    def add(self, at: float, durations: Sequence[float]) -> None:
-        limit_s = self._limit_s
-        self._slow.add(at, len(durations), sum([duration_s > limit_s for duration_s in durations]))
-        if self._slow.frozen:
-            return
+    def _learn(self, durations: Sequence[float]) -> None:
         past = self._past
         for duration_s in durations:
             past.add(duration_s)
         self._since += len(durations)
-        if self._since >= _REFRESH or (limit_s == float("inf") and past.count >= _MIN_PAST):
-            self._refresh()
-
-    def _refresh(self) -> None:
-        self._since = 0
-        self._limit_s = _FACTOR * self._past.quantile(_QUANTILE)
-        if self._past.count > _MAX_PAST:
-            self._past.halve()
-
-    def roll(self, now: float) -> None:
-        self._slow.roll(now)
-
-    def log10_p(self) -> float:
-        """log10 of the probability of so many slow ones by chance."""
-        return log10_binomial_tail(self._slow.hits, self._slow.total, _EXPECTED)
+        if self._since >= _REFRESH or (self.leap_s == float("inf") and past.count >= _MIN_PAST):
+            self._since = 0
+            slow_s = past.quantile(_QUANTILE)
+            self._quick_s = _QUICK * slow_s
+            self.leap_s = max(_SHORTEST_S, _LEAP * slow_s)
+            if past.count > _MAX_PAST:
+                past.halve()
 
     def dump(self) -> list[Any]:
-        limit = self._limit_s if self._limit_s != float("inf") else None
-        return [self._slow.dump(), sorted(self._past.buckets.items()), limit, self._since]
+        known = self.leap_s != float("inf")
+        return [
+            sorted(self._past.buckets.items()),
+            self._quick_s if known else None,
+            self.leap_s if known else None,
+            self._since,
+        ]
 
     @classmethod
     def load(cls, state: list[Any]) -> Tail:
-        slow, past, limit, since = state
-        tail = cls(60.0)
-        tail._slow = Share.load(slow)
+        past, quick_s, leap_s, since = state
+        tail = cls()
         tail._past.buckets = {int(index): int(count) for index, count in past}
         tail._past.count = sum(tail._past.buckets.values())
-        tail._limit_s = float("inf") if limit is None else limit
+        if leap_s is not None:
+            tail._quick_s, tail.leap_s = quick_s, leap_s
         tail._since = since
         return tail

@@ -1,0 +1,1 @@
+"""Alerts from the engine's transitions to the channels: kept, dispatched, delivered."""

@@ -1,0 +1,115 @@
+"""The database file: opened only where it is safe, one writer at a time, nothing lost that was committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from otel_monitor.errors import OtelMonitorError
+from otel_monitor.store.schema import migrate
+
+_BUSY_S = 5.0
+_NETWORK = frozenset(
+    (
+        *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "9p", "ncpfs", "ceph", "glusterfs", "lustre"),
+        *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "gfs2", "ocfs2"),
+        *("beegfs", "gpfs", "webdav", "davfs", "virtiofs"),
+    )
+)
+"""File systems on which the shared memory and the locks of SQLite's WAL mode do not work between machines."""
+
+
+class StoreError(OtelMonitorError):
+    """The alert store cannot be used as it is; the text says what to do."""
+
+
+class Database:
+    """One connection, shared by threads, in WAL mode. `path` None keeps everything in memory.
+
+    `synchronous=FULL`: what `transaction` has committed survives a loss of power.
+
+    Raises:
+        StoreError: the file is on a network file system, cannot be opened, or is no database of ours.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock = threading.RLock()  # guards the connection
+        try:
+            self._connection = self._open(path)
+            migrate(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"cannot open the alert store {path}: {error}. Name a writable file as store_path"
+            ) from error
+
+    def _open(self, path: Path | None) -> sqlite3.Connection:
+        if path is None:
+            return _connect(":memory:")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = file_system_of(path)
+        if kind in _NETWORK:
+            raise StoreError(
+                f"the alert store {path} is on a network file system ({kind}), where it would be corrupted: "
+                "name a local file as store_path"
+            )
+        connection = _connect(str(path))
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreError(f"the alert store {path} cannot be in WAL mode (it is in mode {mode}): name a local file")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything within, or nothing.
+
+        Raises:
+            sqlite3.Error: it was not committed.
+        """
+        with self._lock:
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Queries that need not agree with each other."""
+        with self._lock:
+            yield self._connection
+
+    def shrink(self, pages: int = 1_000) -> None:
+        """Give some of the space of deleted rows back."""
+        with self._lock:
+            self._connection.execute(f"PRAGMA incremental_vacuum({pages})")
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    return sqlite3.connect(name, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def file_system_of(path: Path) -> str:
+    """The kind of file system that a path is on, as the system calls it; empty where that is not known."""
+    import psutil
+
+    real = path.resolve()
+    best, kind = -1, ""
+    for partition in psutil.disk_partitions(all=True):
+        mount = Path(partition.mountpoint)
+        if (mount == real or mount in real.parents) and len(mount.parts) > best:
+            best, kind = len(mount.parts), partition.fstype
+    return kind

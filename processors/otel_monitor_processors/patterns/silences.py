@@ -1,0 +1,91 @@
+"""Silences: how long the heartbeats of a fleet stay away when nothing is wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_BASE_LN = math.log(2.0) / 4.0
+_LONG = 1.5
+"""Gaps up to so many usual ones are only counted."""
+_MEMORY = 50_000
+_FEW = 3
+_MORE = 12
+_THINNED = 0.3
+_STEEPEST = 0.35
+"""Mean excess, in usual gaps, below which no tail is believed to be."""
+_DECADES_PER_GAP = 3.5
+"""Without a past, each heartbeat that is missing makes a silence 3,000 times less probable."""
+_PAUSE_S = 2.6
+"""A pause that any process makes now and then."""
+_LN10 = math.log(10.0)
+
+
+class Silences:
+    """The tail of all workers' gaps, each in units of what is usual for its worker.
+
+    Telemetry that gets lost or comes too late, sampled heartbeats, collections of garbage: whatever makes gaps long
+    in this fleet is in that tail. Beyond what was seen it is continued as an exponential one.
+    """
+
+    __slots__ = ("_buckets", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._buckets: dict[int, int] = {}
+
+    def add(self, ratio: float) -> None:
+        """A gap has ended that was `ratio` times as long as usual."""
+        self.count += 1
+        if ratio > _LONG:
+            index = int(math.log(ratio) / _BASE_LN)
+            self._buckets[index] = self._buckets.get(index, 0) + 1
+        if self.count > _MEMORY:
+            self.count //= 2
+            self._buckets = {index: count // 2 for index, count in self._buckets.items() if count > 1}
+
+    def log10_p(self, silence_s: float, usual_s: float, missing: float) -> float:
+        """log10 of the probability that a gap is at least as long as this silence.
+
+        `missing` is the share of heartbeats that lately were not seen in the whole fleet.
+        """
+        if usual_s <= 0.0:
+            return 0.0
+        ratio = silence_s / usual_s
+        without_past = -_DECADES_PER_GAP * max(0.0, (silence_s - _PAUSE_S) / usual_s - 1.0)
+        thinned = (ratio - 1.0) * math.log10(missing) if missing > _THINNED else -math.inf
+        return min(0.0, max(without_past, thinned, self._seen(ratio)))
+
+    def _seen(self, ratio: float) -> float:
+        """The tail as it was seen; beyond the third longest gap it falls as between that one and the twelfth."""
+        if ratio <= _LONG:
+            return 0.0
+        if self.count < _MORE or not self._buckets:
+            return -math.inf
+        few = beyond = 0
+        few_at = more_at = _LONG
+        exceeding = 0
+        for index in sorted(self._buckets, reverse=True):
+            beyond += self._buckets[index]
+            if math.exp((index + 1) * _BASE_LN) > ratio:
+                exceeding = beyond
+            if not few and beyond >= _FEW:
+                few, few_at = beyond, math.exp(index * _BASE_LN)
+            if few and beyond >= _MORE and more_at == _LONG:
+                more_at = math.exp(index * _BASE_LN)
+        few = few or beyond
+        if ratio <= few_at:
+            return math.log10((exceeding + 0.5) / (self.count + 1.0))
+        more = sum(count for index, count in self._buckets.items() if math.exp(index * _BASE_LN) >= more_at - 1e-9)
+        excess = (few_at - more_at) / math.log(more / few) if more > few else 0.0
+        return math.log10((few + 0.5) / (self.count + 1.0)) - (ratio - few_at) / max(_STEEPEST, excess) / _LN10
+
+    def dump(self) -> list[Any]:
+        return [self.count, sorted(self._buckets.items())]
+
+    @classmethod
+    def load(cls, state: list[Any]) -> Silences:
+        silences = cls()
+        silences.count = state[0]
+        silences._buckets = {index: count for index, count in state[1]}
+        return silences
