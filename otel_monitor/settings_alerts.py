@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -161,7 +161,10 @@ def _zone(raw: Any) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise v.Invalid(f"{name!r} is no time zone{nearest(name, available_timezones())}") from None
+        known = available_timezones()
+        if not known:
+            raise v.Invalid("this system has no time zones: install tzdata, or leave out time_zone for UTC") from None
+        raise v.Invalid(f"{name!r} is no time zone{nearest(name, known)}") from None
 
 
 _once_fields = fields({"from": _moment, "to": _moment}, required=("from", "to"))
@@ -180,7 +183,7 @@ def _once(raw: Any) -> Once:
 def _weekly(raw: Any) -> Weekly:
     values = _weekly_fields(raw)
     days = frozenset(WEEKDAYS.index(day) for day in values.get("days", WEEKDAYS))
-    return Weekly(days, values["from"], values["to"], values.get("time_zone") or ZoneInfo("UTC"))
+    return Weekly(days, values["from"], values["to"], values.get("time_zone", UTC))
 
 
 _window_fields = fields(

@@ -29,7 +29,7 @@ class Courier:
     def __init__(
         self,
         channel: Channel,
-        outbox: Callable[[], Outbox],
+        outbox: Callable[[], Outbox | None],
         report: Report,
         firing: Callable[[], Collection[str]],
     ) -> None:
@@ -58,10 +58,13 @@ class Courier:
             self.channel.close()
 
     def _deliver(self) -> None:
-        """Everything that is due; after a hundred messages others of the process get their turn first."""
+        """Everything that is due, while it is this process's turn; a hundred messages at most."""
         for _ in range(_MOST_AT_ONCE):
+            outbox = self._outbox()
+            if outbox is None:
+                return
             self._refresh(time.time())
-            if not self.deliver_one():
+            if not self._deliver_one(outbox):
                 return
         self._ticker.wake()
 
@@ -72,9 +75,8 @@ class Courier:
         if due is not None and due <= now:
             self.channel.refresh(now, self._firing())
 
-    def deliver_one(self) -> bool:
+    def _deliver_one(self, outbox: Outbox) -> bool:
         """Try the next message that is due. False: there is none."""
-        outbox = self._outbox()
         try:
             message = outbox.lease(self.channel.name, time.time())
             if message is None:

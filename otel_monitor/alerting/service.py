@@ -16,6 +16,7 @@ from otel_monitor.alerting.requests import apply_request
 from otel_monitor.alerting.store_alert import StoreAlert
 from otel_monitor.channels.channel import Channel
 from otel_monitor.store.dispatch_state import Answer, Progress, Request
+from otel_monitor.store.outbox import Outbox
 from otel_monitor_processors import drops
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
@@ -66,7 +67,8 @@ class AlertService:
         self._waiting: deque[AlertTransition] = deque()
         self._store_alert = StoreAlert(owner)
         self._tidy_at = 0.0
-        self._couriers = [Courier(channel, lambda: self.keeper.shelf.outbox, report) for channel in channels]
+        self._firing: frozenset[str] = frozenset()
+        self._couriers = [Courier(channel, self._outbox, report, lambda: self._firing) for channel in channels]
         self._ticker = Ticker("otel-monitor-alerts", TICK_S, self._tick)
 
     def restored(self) -> list[Alert]:
@@ -102,6 +104,10 @@ class AlertService:
         for courier in self._couriers:
             courier.stop(max(0.0, deadline - time.monotonic()))
         self.keeper.close()
+
+    def _outbox(self) -> Outbox | None:
+        """What is to be delivered by this process: the outbox, while it dispatches."""
+        return self.keeper.shelf.outbox if self._dispatcher is not None else None
 
     # -- steps ------------------------------------------------------------------------------------------
 
@@ -144,7 +150,7 @@ class AlertService:
         steps = self.keeper.shelf.alerts.after(self._seen.last_event)
         requests = dispatch.requests(self._seen.last_request)
         for step in steps:
-            if not dispatcher.take(step.transition):
+            if not dispatcher.take(step.transition, now):
                 self.keeper.shelf.alerts.overrule(step)
         answers = [Answer(request.seq, self._apply(dispatcher, request, now)) for request in requests]
         notifications = dispatcher.advance(now)
@@ -172,7 +178,15 @@ class AlertService:
         dispatcher = self._dispatcher = self._make_dispatcher()
         if self._seen.state is not None:
             dispatcher.load(self._seen.state)
+        firing = self._look_at_firing()
+        for courier in self._couriers:
+            courier.resume(firing)
         return dispatcher
+
+    def _look_at_firing(self) -> list[Alert]:
+        firing = self.keeper.shelf.alerts.in_state([State.FIRING], limit=_MAX_WAITING)
+        self._firing = frozenset(alert.id for alert in firing)
+        return firing
 
     def _tidy(self, now: float) -> None:
         """Say that this engine lives, end what others have left behind, delete what is too old."""
@@ -181,6 +195,7 @@ class AlertService:
         for owner, alert in shelf.alerts.abandoned(now - ABANDONED_AFTER_S):
             reason = f"nothing has been heard of {owner} for {ABANDONED_AFTER_S:g} s"
             shelf.alerts.record(self._owner, [_ended(alert, now, reason)], now)
+        self._look_at_firing()
         since = now - self._retention_s
         shelf.alerts.retain(since, self._seen.last_event)
         shelf.outbox.retain(since, since)

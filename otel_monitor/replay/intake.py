@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import attrgetter
 
+from otel_monitor.replay.clock_offsets import ClockOffsets
 from otel_monitor.replay.ledger import Ledger, Origin, Signal
 from otel_monitor.replay.metrics import Export
 from otel_monitor.replay.otlp import Record, Said
@@ -71,6 +72,7 @@ class Intake:
         self._export: Export | None = None
         self._held: list[Record] = []
         self._silence = _Silence()
+        self._clocks = ClockOffsets()
         self.first_s = math.inf
         self.newest_s = -math.inf
         self._released_s = -math.inf
@@ -84,7 +86,7 @@ class Intake:
         """Take in the records of one line; what has changed because of them."""
         read, held = self._ledger.read, self._held
         newest_s = self.newest_s
-        for record in records:
+        for record in self._clocks.corrected(records):
             at_s = record.at_s
             read[record.signal] += record.weight
             if at_s < newest_s - self._lateness_s or at_s < self._released_s:

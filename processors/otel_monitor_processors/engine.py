@@ -18,16 +18,17 @@ from otel_monitor_processors.alerts.book import AlertBook
 from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
 from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Rule
-from otel_monitor_processors.measures import Measures, series_labels
+from otel_monitor_processors.measures import Measures
 from otel_monitor_processors.observation import DatabaseOperation, Observation, Operation, Outcome, TraceRef
 from otel_monitor_processors.patterns.arbiter import Arbiter
 from otel_monitor_processors.patterns.catalogue import detectors as all_detectors
 from otel_monitor_processors.patterns.finding import Detector, Interests
 from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
 from otel_monitor_processors.reorder import Reorder
+from otel_monitor_processors.series_labels import series_labels
 from otel_monitor_processors.tally import Tallies, Tally
 
-DUMP_VERSION = 1
+DUMP_VERSION = 2
 EVALUATION_INTERVAL_S = 1.0
 _IMMEDIATE_INTERVAL_S = 0.1
 _MAX_OFFENCES = 1_000
@@ -79,7 +80,7 @@ class Engine:
         self._interval_s = evaluation_interval_s
         self._lateness_s = allowed_lateness_s
         self._measures = Measures(self.rules)
-        self._book = AlertBook()
+        self._book = AlertBook(self._interval_s)
         self._arbiter = Arbiter()
         self._tallies = Tallies()
         self._reorder = Reorder(allowed_lateness_s)
@@ -149,6 +150,10 @@ class Engine:
         for detector in self.detectors:
             detector.pause(gap_s)
 
+    def restore(self, alerts: Iterable[Alert], now: float, last_seen_at: float | None = None) -> list[Transition]:
+        """Take up the alerts that were pending or firing when an earlier process ended (`AlertBook.restore`)."""
+        return list(self._book.restore(self.rules, alerts, now, last_seen_at))
+
     # -- what there is ----------------------------------------------------------------------------------
 
     def alerts(self) -> list[Alert]:
@@ -171,7 +176,7 @@ class Engine:
     @property
     def late(self) -> int:
         """How many observations came too late to be used."""
-        return self._reorder.late
+        return self._reorder.late + self._measures.late
 
     @property
     def malformed(self) -> int:
@@ -230,7 +235,7 @@ class Engine:
         self._judge(at, transitions)
         for rule in self.rules:
             if rule.pattern is None:
-                samples = self._measures.samples(rule, at, self._book.of_rule(rule.name))
+                samples = self._measures.samples(rule, at, self._book.watched(rule.name))
                 transitions += self._book.evaluate(rule, samples, at)
         self._measures.forget_idle(at)
         self._immediate.clear()
@@ -295,7 +300,7 @@ class Engine:
         for detector in self.detectors:
             detector.reset()
         self._measures = Measures(self.rules)
-        self._book = AlertBook()
+        self._book = AlertBook(self._interval_s)
         self._arbiter.reset()
         self._tallies.reset()
         self._reorder.reset()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 from otel_monitor_processors.alerts.lifecycle import Detail, Sample
@@ -19,9 +18,13 @@ from otel_monitor_processors.observation import (
     Membership,
     MetricPoint,
     Operation,
-    TraceRef,
 )
+from otel_monitor_processors.operation_values import operation_detail, operation_value, quantile_of
 from otel_monitor_processors.operation_windows import Key, OperationWindows, Summary
+from otel_monitor_processors.point_series import PointKey, PointSeries
+from otel_monitor_processors.series_labels import described, operation_labels, series_labels, source_labels
+
+__all__ = ["BUILT_IN", "Measures", "series_labels"]
 
 BUILT_IN: dict[str, str] = {
     "response_time": "duration of operations in ms (p95, or what `aggregation` says), by instance and operation",
@@ -44,7 +47,6 @@ _RESOURCES = {
 _OPERATION_METRICS = ("response_time", "error_rate", "throughput")
 _MAX_SERIES = 2_000
 _MAX_WORKERS = 10_000
-_MAX_POINTS = 240
 _KEPT_WINDOWS = 2.0
 """A series is forgotten when it has been silent for so many of the longest windows."""
 _QUANTILE_SLACK = 0.01
@@ -52,16 +54,6 @@ _QUANTILE_SLACK = 0.01
 
 
 S = TypeVar("S")
-_PointKey = tuple[str, str, str, Labels]
-
-
-@dataclass(slots=True)
-class _PointSeries:
-    """The last points of one series of a metric: time and value, the oldest first."""
-
-    key: _PointKey
-    labels: Labels
-    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MAX_POINTS))
 
 
 class Measures:
@@ -77,8 +69,8 @@ class Measures:
         self._levels: OrderedDict[tuple[str, str, str], Level] = OrderedDict()
         self._heartbeats: OrderedDict[str, float] = OrderedDict()
         self._wanted = {rule.metric_name for rule in rules} - set(BUILT_IN)
-        self._points: OrderedDict[_PointKey, _PointSeries] = OrderedDict()
-        self._points_of: dict[str, dict[_PointKey, _PointSeries]] = {}
+        self._points: OrderedDict[PointKey, PointSeries] = OrderedDict()
+        self._points_of: dict[str, dict[PointKey, PointSeries]] = {}
         self._kept_s = _KEPT_WINDOWS * max([max(rule.window_s, rule.staleness_s) for rule in rules], default=300.0)
         self._columns: dict[Hashable, Any] = {}
         self._columns_of: tuple[float, int] = (math.nan, 0)
@@ -151,17 +143,17 @@ class Measures:
         series.points.append((point.at, point.value))
         self._points.move_to_end(key)
 
-    def _new_series(self, key: _PointKey) -> _PointSeries:
+    def _new_series(self, key: PointKey) -> PointSeries:
         if len(self._points) >= _MAX_SERIES:
             self._drop_series(next(iter(self._points)))
             self._dropped += 1
         name, service, source, attributes = key
-        series = _PointSeries(key, tuple(sorted([*series_labels(service, source), *attributes])))
+        series = PointSeries(key, tuple(sorted([*series_labels(service, source), *attributes])))
         self._points[key] = series
         self._points_of.setdefault(name, {})[key] = series
         return series
 
-    def _drop_series(self, key: _PointKey) -> None:
+    def _drop_series(self, key: PointKey) -> None:
         del self._points[key]
         del self._points_of[key[0]][key]
 
@@ -203,16 +195,17 @@ class Measures:
 
     def _operation_samples(self, rule: Rule, now: float, active: Collection[Labels]) -> Iterator[Sample]:
         """Durations are put together only of series whose longest one violates the rule."""
-        bounded = _upwards(rule) and rule.metric_name == "response_time"
+        bounded = rule.metric_name == "response_time" and rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
         key = (rule.metric_name, rule.aggregation, rule.window_s, bounded)
         column = self._column(key, now, partial(self._operation_column, rule, now, bounded=bounded))
 
-        def make(series: Key, _value: float | None) -> Sample | None:
-            if bounded and not self._may_last(rule, series, now) and _operation_labels(series) not in active:
+        def make(series: Key, value: float | None) -> Sample | None:
+            candidate = bounded and value is not None and operation_labels(series) not in active
+            if candidate and not self._may_last(rule, series, now):
                 return None
             return self.operation_sample(rule, series, now)
 
-        yield from _found(rule, column, active, _operation_labels, make)
+        yield from _found(rule, column, active, operation_labels, make)
 
     def _operation_column(self, rule: Rule, now: float, *, bounded: bool) -> Column[Key]:
         pairs: list[tuple[Key, float | None]] = []
@@ -221,26 +214,26 @@ class Measures:
             if summary is None:
                 pairs.append((key, None))
             else:
-                pairs.append((key, summary.longest_s * 1e3 if bounded else _value_of(rule, summary)))
-        return Column(pairs, _operation_labels)
+                pairs.append((key, summary.longest_s * 1e3 if bounded else operation_value(rule, summary)))
+        return Column(pairs, operation_labels)
 
     def _summary(self, key: Key, now: float, window_s: float) -> Summary | None:
         return self._column((key, window_s), now, lambda: (self.operations.summary(key, now, window_s),))[0]
 
     def _may_last(self, rule: Rule, key: Key, now: float) -> bool:
-        share = 1.0 - _quantile(rule.aggregation or "p95") - _QUANTILE_SLACK
+        share = 1.0 - quantile_of(rule.aggregation or "p95") - _QUANTILE_SLACK
         return self.operations.may_last(key, rule.threshold / 1e3, share, now, rule.window_s)
 
     def operation_sample(self, rule: Rule, key: Key, now: float) -> Sample | None:
         """The value of one series of an operation metric."""
-        labels = _operation_labels(key)
+        labels = operation_labels(key)
         if not _selected(rule, labels):
             return None
         summary = self._summary(key, now, rule.window_s)
         if summary is None:
             return Sample(labels, None)
-        value = _value_of(rule, summary)
-        return Sample(labels, value, summary.count, detail=partial(_operation_detail, rule, key, summary, value))
+        value = operation_value(rule, summary)
+        return Sample(labels, value, summary.count, detail=partial(operation_detail, rule, key, summary, value))
 
     def _level_column(self, resource: str, staleness_s: float, now: float) -> Column[Level]:
         pairs: list[tuple[Level, float | None]] = []
@@ -262,11 +255,11 @@ class Measures:
             if worker not in due and worker in self._heartbeats:
                 yield _age_sample(rule, worker, now - self._heartbeats[worker])
 
-    def _point_column(self, metric: str, aggregation: str, reach_s: float, now: float) -> Column[_PointSeries]:
+    def _point_column(self, metric: str, aggregation: str, reach_s: float, now: float) -> Column[PointSeries]:
         series = self._points_of.get(metric, {}).values()
         if aggregation == "last":
-            return Column(((each, _last_value(each, reach_s, now)) for each in series), _point_labels)
-        return Column(((each, _aggregated(each, aggregation, reach_s, now)) for each in series), _point_labels)
+            return Column(((each, each.last(reach_s, now)) for each in series), _point_labels)
+        return Column(((each, each.aggregated(aggregation, reach_s, now)) for each in series), _point_labels)
 
     def forget_idle(self, now: float) -> None:
         """Let go of what no window can see any more."""
@@ -301,12 +294,6 @@ class Measures:
         for (name, service, source), attributes, points in state["points"]:
             key = (name, service, source, tuple((k, v) for k, v in attributes))
             self._new_series(key).points.extend((at, value) for at, value in points)
-
-
-def series_labels(service: str, source: str, **more: str) -> Labels:
-    """The labels of one series: `instance`, `service` where it is known, and what else tells it apart."""
-    pairs = {"instance": source, "service": service, **more}
-    return tuple(sorted((name, value) for name, value in pairs.items() if value))
 
 
 def _found(
@@ -346,119 +333,27 @@ def _age_sample(rule: Rule, worker: str, age: float) -> Sample:
     return Sample((("worker", worker),), age, detail=detail)
 
 
-def _point_sample(rule: Rule, now: float, series: _PointSeries, value: float | None) -> Sample:
+def _point_sample(rule: Rule, now: float, series: PointSeries, value: float | None) -> Sample:
     aggregated = rule.aggregation not in (None, "last")
-    count = sum(now - rule.window_s < at <= now for at, _ in series.points) if aggregated else 1
+    counted = aggregated and rule.min_samples > 1
+    count = series.count(rule.window_s, now) if counted else 1
     what = f"{series.key[0]} of {series.key[2] or 'unknown source'} is"
-    at = None if aggregated else _newest(series, now)
+    at = None if aggregated else series.newest_at(now)
     return Sample(series.labels, value, count, at=at, detail=partial(_detail, rule, what, value, "g", ""))
 
 
-def _newest(series: _PointSeries, now: float) -> float | None:
-    return next((at for at, _ in reversed(series.points) if at <= now), None)
-
-
-def _last_value(series: _PointSeries, staleness_s: float, now: float) -> float | None:
-    for at, value in reversed(series.points):
-        if at <= now:
-            return value if at > now - staleness_s else None
-    return None
-
-
-def _aggregated(series: _PointSeries, aggregation: str, window_s: float, now: float) -> float | None:
-    recent = [value for at, value in series.points if now - window_s < at <= now and not math.isnan(value)]
-    return _aggregate(aggregation, recent, window_s) if recent else None
-
-
-def _point_labels(series: _PointSeries) -> Labels:
+def _point_labels(series: PointSeries) -> Labels:
     return series.labels
 
 
 def _level_labels(level: Level) -> Labels:
-    return _source_labels(level.service, level.source)
-
-
-@lru_cache(maxsize=_MAX_SERIES)
-def _source_labels(service: str, source: str) -> Labels:
-    return series_labels(service, source)
+    return source_labels(level.service, level.source)
 
 
 def _detail(rule: Rule, what: str, value: float | None, form: str, unit: str) -> Detail:
     told = "unknown" if value is None else f"{value:{form}}{unit}"
-    return _described(rule, f"{what} {told} ({rule.comparison} {rule.threshold:g}{unit})"), ()
-
-
-@lru_cache(maxsize=_MAX_SERIES)
-def _operation_labels(key: Key) -> Labels:
-    service, source, operation = key
-    return series_labels(service, source, operation=operation)
-
-
-def _upwards(rule: Rule) -> bool:
-    """Whether only high values violate a rule, and the lack of any does not."""
-    return rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST) and rule.on_no_data is not NoData.FIRE
-
-
-def _quantile(aggregation: str) -> float:
-    """The share of a series that is below what an aggregation gives; 1 where any single value may count."""
-    if aggregation == "mean":
-        return 1.0
-    return int(aggregation[1:]) / 100.0 if aggregation[1:].isdecimal() else 1.0
+    return described(rule, f"{what} {told} ({rule.comparison} {rule.threshold:g}{unit})"), ()
 
 
 def _selected(rule: Rule, labels: Labels) -> bool:
     return all(pair in labels for pair in rule.attributes)
-
-
-def _described(rule: Rule, what: str) -> str:
-    return f"{rule.description}: {what}" if rule.description else what
-
-
-def _operation_detail(rule: Rule, key: Key, summary: Summary, value: float) -> Detail:
-    _, source, operation = key
-    text, traces = _told(rule, summary, value)
-    limit = f"{rule.comparison} {rule.threshold:g}"
-    what = f"{operation} on {source}: {text} over {rule.window_s:g} s ({summary.count} calls, {limit})"
-    return _described(rule, what), traces
-
-
-def _told(rule: Rule, summary: Summary, value: float) -> tuple[str, tuple[TraceRef, ...]]:
-    if rule.metric_name == "error_rate":
-        return f"{value:.0%} failed", summary.failures
-    if rule.metric_name == "throughput":
-        return f"{value:.3g} calls/s", ()
-    return f"{rule.aggregation or 'p95'} duration {value:.0f} ms", summary.slowest
-
-
-def _value_of(rule: Rule, summary: Summary) -> float:
-    if rule.metric_name == "error_rate":
-        return summary.failed / summary.count
-    if rule.metric_name == "throughput":
-        return summary.count / rule.window_s
-    aggregation = rule.aggregation or "p95"
-    if aggregation == "mean":
-        seconds = summary.total_s / summary.count
-    elif aggregation in ("max", "last") or _harmless(rule, summary):
-        seconds = summary.longest_s
-    else:
-        seconds = summary.quantile_s(int(aggregation[1:]) / 100.0)
-    return seconds * 1e3
-
-
-def _harmless(rule: Rule, summary: Summary) -> bool:
-    """Whether no quantile can violate the rule, as not even the longest duration does: then none is worked out."""
-    limit = rule.threshold if rule.resolve_threshold is None else min(rule.threshold, rule.resolve_threshold)
-    return rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST) and summary.longest_s * 1e3 < limit
-
-
-def _aggregate(aggregation: str, values: list[float], window_s: float) -> float:
-    if aggregation == "last":
-        return values[-1]
-    if aggregation == "mean":
-        return sum(values) / len(values)
-    if aggregation == "max":
-        return max(values)
-    if aggregation == "rate":
-        return sum(values) / window_s
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(int(aggregation[1:]) / 100.0 * len(ordered)))]

@@ -53,10 +53,15 @@ class Summary:
     def __init__(self, buckets: list[Bucket]) -> None:
         self._buckets = buckets
         self._durations: LogSketch | None = None
-        self.count = sum([bucket.count for bucket in buckets])
-        self.failed = sum([bucket.failed for bucket in buckets])
-        self.total_s = sum([bucket.total_s for bucket in buckets])
-        self.longest_s = max([bucket.longest_s for bucket in buckets])
+        count = failed = 0
+        total_s = longest_s = 0.0
+        for bucket in buckets:
+            count += bucket.count
+            failed += bucket.failed
+            total_s += bucket.total_s
+            if bucket.longest_s > longest_s:
+                longest_s = bucket.longest_s
+        self.count, self.failed, self.total_s, self.longest_s = count, failed, total_s, longest_s
 
     def quantile_s(self, q: float) -> float:
         """The `q` quantile of the durations."""
@@ -158,12 +163,16 @@ class OperationWindows:
 
     def summary(self, key: Key, now: float, window_s: float) -> Summary | None:
         """What the last `window_s` seconds hold of one series, None when they are empty."""
-        buckets = list(self._buckets(key, now, window_s))
+        oldest, newest = self._span(now, window_s)
+        buckets = [bucket for bucket in self._rings.get(key, ()) if oldest < bucket.index <= newest]
         return Summary(buckets) if buckets else None
 
+    def _span(self, now: float, window_s: float) -> tuple[int, int]:
+        """The buckets of a window: those after the first of these up to the second."""
+        return math.floor((now - window_s) / self._width_s), int(now // self._width_s)
+
     def _buckets(self, key: Key, now: float, window_s: float) -> Iterator[Bucket]:
-        oldest = math.floor((now - window_s) / self._width_s)
-        newest = int(now // self._width_s)
+        oldest, newest = self._span(now, window_s)
         for bucket in self._rings.get(key, ()):
             if oldest < bucket.index <= newest:
                 yield bucket

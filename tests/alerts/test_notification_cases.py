@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otel_monitor.settings_alerts import INHIBITIONS, ROUTES, all_inhibitions
-from tests.alerts.timeline import Case, Timeline, alert, named
 
+from otel_monitor.settings_alerts import INHIBITIONS, ROUTES, all_inhibitions
 from otel_monitor_processors.alerts.alert import State
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.notification import Notification
 from otel_monitor_processors.alerts.rule import Severity
+from tests.alerts.timeline import Case, Timeline, alert, named
 
 CASES = json.loads((Path(__file__).parent.parent / "data" / "notification-cases.json").read_text())["cases"]
 by_case = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
@@ -112,12 +112,9 @@ class Stepwise(Timeline):
         self._step = step
         self._next = step
 
-    def until(self, now: float) -> list[Notification]:
-        before = len(self.sent)
-        while self._next <= now:
+    def _pass(self, now: float) -> None:
+        while self._next < now:
             self.sent += self.dispatcher.advance(self._next)
             self._next += self._step
         if now >= self.last:
-            self.sent += self.dispatcher.advance(now)
-        self.now = now
-        return self.sent[before:]
+            self.sent += self.dispatcher.advance(self.last)

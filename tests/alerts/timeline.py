@@ -49,15 +49,19 @@ class Timeline:
         self.sent: list[Notification] = []
         self.now = 0.0
         self.last = math.inf
+        self._asked = 0
 
     def until(self, now: float) -> list[Notification]:
-        """Let time pass; what was told meanwhile."""
-        before = len(self.sent)
-        while (due := self.dispatcher.next_deadline()) is not None and due <= now:
+        """Let time pass; what was told since it was asked the last time."""
+        self._pass(math.nextafter(now, math.inf))
+        self.now = now
+        news, self._asked = self.sent[self._asked :], len(self.sent)
+        return news
+
+    def _pass(self, now: float) -> None:
+        while (due := self.dispatcher.next_deadline()) is not None and due < now:
             self._restart()
             self.sent += self.dispatcher.advance(max(due, self.now))
-        self.now = now
-        return self.sent[before:]
 
     def _restart(self) -> None:
         if self._restarts:
@@ -67,7 +71,8 @@ class Timeline:
 
     def take(self, changed: Alert, previous: State = State.INACTIVE, at: float | None = None) -> bool:
         at = self.now if at is None else at
-        self.until(at)
+        self._pass(at)
+        self.now = at
         self._restart()
         return self.dispatcher.take(AlertTransition(at, changed, previous, "the condition holds"))
 

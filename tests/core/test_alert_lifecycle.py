@@ -32,17 +32,18 @@ def _expand(notation: str) -> list[float | str | None]:
     return values
 
 
-def _value_at(samples: list[float | str | None], interval: float, now: float, staleness: float) -> float | None:
+def _value_at(
+    samples: list[float | str | None], interval: float, now: float, staleness: float
+) -> tuple[float | None, float | None]:
+    """The value at `now`, and when it was taken."""
     for index in range(min(int(now // interval), len(samples) - 1), -1, -1):
         at = index * interval
-        if at <= now - staleness:
-            return None
-        if samples[index] == STALE:
-            return None
+        if at <= now - staleness or samples[index] == STALE:
+            return None, None
         value = samples[index]
         if isinstance(value, float):
-            return value
-    return None
+            return value, at
+    return None, None
 
 
 def _states(case: dict[str, Any]) -> Iterator[tuple[float, dict[str, str]]]:
@@ -63,8 +64,8 @@ def _states(case: dict[str, Any]) -> Iterator[tuple[float, dict[str, str]]]:
     step = case["evaluation_interval"]
     for now in range(0, last + step, step):
         for name, samples in series.items():
-            value = _value_at(samples, case["sample_interval"], now, rule.staleness_s)
-            alerts[name] = advance(rule, alerts[name], Sample((("series", name),), value), now).alert
+            value, at = _value_at(samples, case["sample_interval"], now, rule.staleness_s)
+            alerts[name] = advance(rule, alerts[name], Sample((("series", name),), value, at=at), now).alert
         yield now, {name: str(alert.state) if alert is not None else "inactive" for name, alert in alerts.items()}
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from otel_monitor_processors.engine import Engine, Transition, VerdictTransition
-from otel_monitor_processors.observation import Change, Heartbeat, Membership, Observation
+from otel_monitor_processors.observation import Change, Heartbeat, Membership, MetricPoint, Observation
 from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
@@ -67,22 +67,28 @@ def test_a_silent_worker_is_lost_within_five_intervals_or_three_seconds(interval
     fleet.run(interval_s * 40)
     fleet.silent = {"w2"}
     silent_since = fleet.now
-    verdicts = fleet.run(interval_s * 40 + 10)
+    verdicts = fleet.run(interval_s * 20 + 10)
     assert [(v.scope, v.sources, v.state) for v in verdicts] == [("lost", ("w2",), VerdictState.OPENED)]
     assert verdicts[0].at - silent_since <= max(3.0, 5 * interval_s) + 1.0
-    assert verdicts[0].confidence > 0.9
+    assert verdicts[0].confidence >= 0.5
     assert "w2" in verdicts[0].summary
 
 
-def test_a_worker_given_up_by_its_orchestrator_is_lost_at_once() -> None:
+def test_a_worker_given_up_by_its_orchestrator_is_lost_when_its_next_heartbeat_fails_to_come() -> None:
     fleet = Fleet(4)
     fleet.run(30)
     fleet.silent = {"w1"}
     fleet.run(1.5)
-    (verdict,) = fleet.feed(Membership(fleet.now, "w1", "orchestrator", Change.LOST))
-    assert verdict.scope == "lost"
-    assert verdict.sources == ("w1",)
-    assert "given up by its orchestrator" in verdict.summary
+    verdicts = fleet.feed(Membership(fleet.now, "w1", "orchestrator", Change.LOST)) + fleet.run(2)
+    assert [(v.scope, v.sources) for v in verdicts] == [("lost", ("w1",))]
+    assert "given up by its orchestrator" in verdicts[0].summary
+
+
+def test_a_worker_given_up_too_early_is_not_lost() -> None:
+    fleet = Fleet(4)
+    fleet.run(30)
+    fleet.feed(Membership(fleet.now, "w1", "orchestrator", Change.LOST))
+    assert fleet.run(30) == []
 
 
 def test_a_worker_that_leaves_in_good_order_is_not_lost() -> None:
@@ -183,8 +189,95 @@ def test_the_gates_hold_a_pattern_back() -> None:
     assert [v.sources for v in fleet.run(30)] == [("w1", "w2", "w3")]
 
 
+def test_a_silent_worker_is_part_of_the_fleet_no_more_after_some_minutes() -> None:
+    fleet = Fleet(4)
+    fleet.run(60)
+    fleet.silent = {"w1"}
+    assert [v.state for v in fleet.run(260)] == [VerdictState.OPENED, VerdictState.CLOSED]
+
+
+def test_heartbeats_of_which_one_in_ten_is_recorded_raise_nothing() -> None:
+    fleet = Fleet(12)
+    chance = random.Random(5)
+    verdicts: list[Verdict] = []
+    for second in range(3_000):
+        for index in range(12):
+            if chance.random() < 0.1:
+                verdicts += fleet.feed(Heartbeat(START + second + index / 12, f"w{index}", "orchestrator"))
+    assert verdicts == []
+
+
+def test_records_that_get_lost_in_batches_raise_nothing() -> None:
+    fleet = Fleet(12)
+    chance = random.Random(6)
+    verdicts: list[Verdict] = []
+    for second in range(0, 3_000, 5):
+        if chance.random() < 0.05:
+            continue
+        for index in range(60):
+            at = START + second + index / 12
+            verdicts += fleet.feed(Heartbeat(at, f"w{index % 12}", "orchestrator"))
+    assert verdicts == []
+
+
+def test_a_heartbeat_that_two_signals_record_is_one() -> None:
+    fleet = Fleet(4)
+    for second in range(120):
+        for index in range(4):
+            for later in (0.0, 0.012):
+                fleet.feed(Heartbeat(START + second + index / 4 + later, f"w{index}", "orchestrator"))
+    assert fleet.engine.detectors[0].dump()["workers"][0][1][2][1][0] == pytest.approx(1.0, abs=0.05)
+
+
+def metrics(fleet: Fleet, at: float, means: dict[str, float], ages: dict[str, float]) -> list[Verdict]:
+    """One export of an orchestrator."""
+    points = [
+        MetricPoint(at, "orchestrator", f"orchestrator.heartbeat.{name}", (("orchestrator.worker.id", worker),), value)
+        for name, values in (("interval", means), ("age", ages))
+        for worker, value in values.items()
+    ]
+    return _verdicts(fleet.engine.observe(points))
+
+
+def test_heartbeats_that_only_metrics_tell_of_are_late_when_their_mean_interval_grows() -> None:
+    fleet = Fleet(0)
+    workers = [f"w{index}" for index in range(6)]
+    verdicts: list[Verdict] = []
+    for export in range(60):
+        slow = export >= 40
+        means = {worker: 1.5 if slow and worker == "w2" else 1.0 + 0.001 * (export % 7) for worker in workers}
+        verdicts += metrics(fleet, START + 10.0 * export, means, dict.fromkeys(workers, 0.4))
+    assert [(v.scope, v.sources) for v in verdicts] == [("late", ("w2",))]
+    assert verdicts[0].at - (START + 400.0) <= 30.0
+
+
+def test_heartbeats_that_only_metrics_tell_of_have_stopped_when_the_age_of_the_last_grows() -> None:
+    fleet = Fleet(0)
+    workers = [f"w{index}" for index in range(6)]
+    verdicts: list[Verdict] = []
+    for export in range(48):
+        silent_s = max(0.0, 10.0 * (export - 40))
+        means = {worker: 1.0 for worker in workers if worker != "w2" or not silent_s}
+        ages = {worker: 0.4 + (silent_s if worker == "w2" else 0.0) for worker in workers}
+        verdicts += metrics(fleet, START + 10.0 * export, means, ages)
+    assert [(v.scope, v.sources) for v in verdicts if v.scope == "lost"] == [("lost", ("w2",))]
+
+
+def test_a_restored_state_continues_identically() -> None:
+    one, other = Fleet(5), Fleet(5)
+    for fleet in (one, other):
+        fleet.run(60)
+        fleet.stretch = {"w3": 2.2}
+        fleet.run(8)
+    other.engine.load(other.engine.dump())
+    for fleet in (one, other):
+        fleet.silent = {"w1"}
+    assert one.run(60) == other.run(60)
+    assert one.engine.dump() == other.engine.dump()
+
+
 def test_workers_beyond_the_limit_are_counted() -> None:
     detector = HeartbeatDegradation()
-    for index in range(10_050):
+    for index in range(100_000):
         detector.interests()[Heartbeat](Heartbeat(START + index * 1e-3, f"w{index}", "orchestrator"))
-    assert detector.dropped == 50
+    assert detector.dropped == 90_000

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition
-from otel_monitor_processors.alerts.lifecycle import Sample, advance, alert_labels, resume, violates
+from otel_monitor_processors.alerts.lifecycle import Sample, advance, alert_labels, over, resume, violates
 from otel_monitor_processors.alerts.rule import Comparison, Labels, Rule, Severity
 
 _MAX_ALERTS = 10_000
@@ -56,6 +57,7 @@ class AlertBook:
         self._evaluated: dict[str, float] = {}
         self._blind: dict[str, dict[Labels, float]] = {}
         self._failed: set[str] = set()
+        self._restored: dict[tuple[str, Labels], float] = {}
         self.dropped = 0
 
     def evaluate(self, rule: Rule, samples: Iterable[Sample], now: float) -> Iterator[AlertTransition]:
@@ -90,6 +92,8 @@ class AlertBook:
 
     def evaluate_one(self, rule: Rule, sample: Sample, now: float) -> Iterator[AlertTransition]:
         """Hold one series against `rule`."""
+        if self._restored and self._not_seen_yet(rule, sample, now):
+            return
         before = self.of(rule.name, sample.labels)
         if before is None and self._count >= _MAX_ALERTS:
             self.dropped += violates(rule, sample)
@@ -124,6 +128,43 @@ class AlertBook:
         self._count -= 1
         if not self._active[rule]:
             del self._active[rule]
+
+    # -- after a restart --------------------------------------------------------------------------------
+
+    def restore(
+        self, rules: Iterable[Rule], alerts: Iterable[Alert], now: float, last_seen_at: float | None = None
+    ) -> list[AlertTransition]:
+        """Take up alerts that were pending or firing when an earlier process ended; those that end by that.
+
+        They stay as they are until there is data on their series again, for as long as a series may be stale. The
+        time since `last_seen_at` does not count for a pending one; None: nor does any time before.
+        """
+        known = {rule.name: rule for rule in rules}
+        transitions: list[AlertTransition] = []
+        for alert in alerts:
+            rule = known.get(alert.rule)
+            if rule is None:
+                transitions += _ended(alert, now)
+                continue
+            missed_s = now - (alert.active_at if last_seen_at is None else max(last_seen_at, alert.active_at))
+            own = dict(rule.labels)
+            labels = tuple(pair for pair in alert.labels if pair[0] not in own)
+            if labels not in self.of_rule(rule.name) and self._count < _MAX_ALERTS:
+                self._active.setdefault(rule.name, {})[labels] = resume(alert, max(0.0, missed_s))
+                self._restored[rule.name, labels] = now + max(rule.staleness_s, rule.window_s)
+                self._count += 1
+        return transitions
+
+    def _not_seen_yet(self, rule: Rule, sample: Sample, now: float) -> bool:
+        """Whether there is nothing yet on the series of a restored alert, and still time to wait."""
+        key = (rule.name, sample.labels)
+        until = self._restored.get(key)
+        if until is None:
+            return False
+        if now < until and (sample.value is None or math.isnan(sample.value)):
+            return True
+        del self._restored[key]
+        return False
 
     # -- alerts about rules -----------------------------------------------------------------------------
 
@@ -185,6 +226,7 @@ class AlertBook:
                 for labels, since in series.items()
             ],
             "failed": sorted(self._failed),
+            "restored": [[rule, list(map(list, labels)), until] for (rule, labels), until in self._restored.items()],
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -198,6 +240,13 @@ class AlertBook:
         for rule, pairs, since in state["blind"]:
             self._blind.setdefault(rule, {})[_labels(pairs)] = since
         self._failed = set(state["failed"])
+        self._restored = {(rule, _labels(pairs)): until for rule, pairs, until in state["restored"]}
+
+
+def _ended(alert: Alert, now: float) -> Iterator[AlertTransition]:
+    step = over(alert, now, "its rule is no more")
+    if step.transition is not None:
+        yield step.transition
 
 
 def _labels(pairs: Iterable[Iterable[str]]) -> Labels:

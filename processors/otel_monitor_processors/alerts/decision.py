@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -111,12 +111,17 @@ class Decisions:
         return tuple(sorted(known.values(), key=lambda decision: (_ORDER[decision.stage], decision.channel)))
 
     def dump(self) -> list[Any]:
-        return [[name, [asdict(decision) for decision in known.values()]] for name, known in self._alerts.items()]
+        return [
+            [name, [[d.stage, d.held, d.reason, d.since, d.at, d.until, d.channel] for d in known.values()]]
+            for name, known in self._alerts.items()
+        ]
 
     def load(self, state: Iterable[Any]) -> None:
-        self._alerts = OrderedDict((name, dict(map(_loaded, known))) for name, known in state)
+        self._alerts = OrderedDict(
+            (name, {(Stage(row[0]), row[6]): _loaded(row) for row in rows}) for name, rows in state
+        )
 
 
-def _loaded(item: Mapping[str, Any]) -> tuple[tuple[Stage, str], Decision]:
-    decision = Decision(**{**item, "stage": Stage(item["stage"])})
-    return (decision.stage, decision.channel), decision
+def _loaded(row: list[Any]) -> Decision:
+    stage, held, reason, since, at, until, channel = row
+    return Decision(stage=Stage(stage), held=held, reason=reason, since=since, at=at, until=until, channel=channel)

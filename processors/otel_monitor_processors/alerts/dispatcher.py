@@ -12,22 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from otel_monitor_processors.alerts.acknowledgement import Acknowledgement, Acknowledgements
+from otel_monitor_processors.alerts.acknowledgement import Acknowledgement
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.decision import Decision, Decisions, Stage
-from otel_monitor_processors.alerts.flapping import OK, Flapping, FlapPolicy
+from otel_monitor_processors.alerts.flapping import FlapPolicy
 from otel_monitor_processors.alerts.grouping import Group, Groups
 from otel_monitor_processors.alerts.held import Held, instant
-from otel_monitor_processors.alerts.inhibition import DEFAULT_INHIBITIONS, Inhibition, Inhibitor
+from otel_monitor_processors.alerts.inhibition import DEFAULT_INHIBITIONS, Inhibition
 from otel_monitor_processors.alerts.maintenance import MaintenanceWindow
-from otel_monitor_processors.alerts.matcher import all_match, label_view
+from otel_monitor_processors.alerts.matcher import label_view
+from otel_monitor_processors.alerts.merging import merged
 from otel_monitor_processors.alerts.notification import Notification
+from otel_monitor_processors.alerts.overlays import Overlays
 from otel_monitor_processors.alerts.pin import Pin, Pins
-from otel_monitor_processors.alerts.rate_limit import RateLimit, RateLimits
+from otel_monitor_processors.alerts.rate_limit import RateLimit
 from otel_monitor_processors.alerts.route import DEFAULT_ROUTE, Route, all_places, places
-from otel_monitor_processors.alerts.silence import Silence, Silences
-from otel_monitor_processors.alerts.stages import Draft, Hold, HoldFlapping, LimitRate, StageCall, WhatIsNew
-from otel_monitor_processors.alerts.told import Ledger, Told
+from otel_monitor_processors.alerts.silence import Silence
+from otel_monitor_processors.alerts.teller import Teller
 
 DUMP_VERSION = 1
 _MAX_ALERTS = 20_000
@@ -77,44 +78,28 @@ class Dispatcher:
         rate_limits: Mapping[str, RateLimit] | None = None,
         not_before: float = -math.inf,
     ) -> None:
-        self._channels = tuple(channels)
         self._route = route
-        self._maintenance = tuple(maintenance)
         self._now = -math.inf
         self._not_before = not_before
         self._tidy_at = -math.inf
         self._tracked: dict[str, _Tracked] = {}
         self._pending: dict[str, Alert] = {}
         self._groups = Groups()
-        self._ledger = Ledger()
-        self._inhibitor = Inhibitor(inhibitions)
-        self._silences = Silences()
-        self._acknowledgements = Acknowledgements()
-        self._flapping = Flapping(flapping or FlapPolicy())
-        self._limits = RateLimits(rate_limits or {})
         self._pins = Pins()
         self._decisions = Decisions()
-        self._ready: list[Notification] = []
+        self._overlays = Overlays(maintenance, inhibitions, flapping or FlapPolicy(), self._labels_of)
+        self._teller = Teller(channels, rate_limits or {}, self._overlays, self._decisions)
         self._lost = 0
-        holds = (
-            (Stage.MAINTENANCE, self._maintained),
-            (Stage.INHIBITION, self._inhibited),
-            (Stage.SILENCE, self._silenced),
-            (Stage.ACKNOWLEDGEMENT, self._acknowledged),
-        )
-        self._holds = dict(holds)
-        self._stages: tuple[StageCall, ...] = (
-            *(Hold(stage, check, self._decisions) for stage, check in holds),
-            HoldFlapping(self._flapping, self._decisions),
-            WhatIsNew(self._decisions),
-            LimitRate(self._limits, self._decisions),
-        )
 
     # -- time and transitions ---------------------------------------------------------------------------
 
-    def take(self, transition: AlertTransition) -> bool:
-        """An alert has changed. False: that is no news to anybody, as it was resolved by hand or there is no room."""
-        self._pass(transition.at, inclusive=False)
+    def take(self, transition: AlertTransition, now: float | None = None) -> bool:
+        """An alert has changed. False: that is no news to anybody, as it was resolved by hand or there is no room.
+
+        `now` is given where the clock of `advance` is not that of the transitions: one that comes from the future
+        must not take the dispatcher there.
+        """
+        self._pass(transition.at if now is None else now, inclusive=False)
         alert = transition.alert
         if alert.state is State.PENDING:
             self._wait(alert, transition)
@@ -130,12 +115,11 @@ class Dispatcher:
     def advance(self, now: float) -> list[Notification]:
         """Time has passed up to `now`; what has to be sent because of it, and of all since the last call."""
         self._pass(now, inclusive=True)
-        ready, self._ready = self._ready, []
-        return ready
+        return self._teller.fetch()
 
     def next_deadline(self) -> float | None:
         """When `advance` may have news although nothing is taken in; None: never."""
-        if self._ready:
+        if self._teller.ready:
             return self._now
         times = [at for at in (self._groups.next_due(), self._pins.next_end()) if at is not None]
         return min(times, default=None)
@@ -156,9 +140,8 @@ class Dispatcher:
 
     def _tidy(self, now: float) -> None:
         self._tidy_at = now + _TIDY_EVERY_S
-        self._silences.forget(now)
-        self._ledger.forget(now)
-        self._flapping.forget(now, self._tracked)
+        self._overlays.forget(now, self._tracked)
+        self._teller.ledger.forget(now)
 
     # -- alerts -----------------------------------------------------------------------------------------
 
@@ -169,7 +152,10 @@ class Dispatcher:
         self._pending[alert.fingerprint] = alert
         if transition.previous is State.INACTIVE and alert.fingerprint not in self._tracked:
             self._decisions.begin(alert.fingerprint)
-        self._decide(alert, Stage.CONDITION, alert.held or transition.reason, held=True, until=alert.due_at)
+        words = alert.held or transition.reason
+        if alert.due_at is not None:
+            words = f"duration {alert.due_at - alert.active_at:g} s not reached before {instant(alert.due_at)}"
+        self._decide(alert, Stage.CONDITION, words, held=True, until=alert.due_at)
 
     def _apply(self, alert: Alert, reason: str) -> bool:
         known = self._tracked.get(alert.fingerprint)
@@ -180,16 +166,12 @@ class Dispatcher:
             alert = merged(known.alert, alert)
         tracked = _Tracked(alert, label_view(alert), known.groups if known is not None else set())
         self._tracked[alert.fingerprint] = tracked
-        self._inhibitor.note(alert, tracked.labels)
-        firing = alert.state is State.FIRING
-        self._flapping.note(alert.fingerprint, alert.severity.number if firing else OK, self._now)
+        self._overlays.note(alert, self._now)
         self._decide(alert, Stage.CONDITION, reason)
-        if firing:
+        if alert.state is State.FIRING:
             self._join(tracked)
             if known is not None and known.alert.state is State.FIRING and known.alert.severity is not alert.severity:
                 self._hurry(tracked)
-        else:
-            self._acknowledgements.remove(alert.fingerprint)
         return True
 
     def _join(self, tracked: _Tracked) -> None:
@@ -206,7 +188,8 @@ class Dispatcher:
             if alert.fingerprint not in group.members:
                 group.members[alert.fingerprint] = False
                 tracked.groups.add(group.key)
-                self._decide(alert, Stage.GROUPING, f"grouped until {instant(group.due_at)}", held=True, until=due_at)
+                words = f"grouped until {instant(group.due_at)}"
+                self._decide(alert, Stage.GROUPING, words, held=True, until=group.due_at)
 
     def _hurry(self, tracked: _Tracked) -> None:
         """Another severity of the same alert does not wait for its group."""
@@ -218,98 +201,35 @@ class Dispatcher:
     ) -> None:
         self._decisions.note(alert.fingerprint, stage, reason, self._now, held=held, until=until)
 
-    # -- messages ---------------------------------------------------------------------------------------
+    # -- groups -----------------------------------------------------------------------------------------
 
     def _flush(self, group: Group, at: float) -> None:
-        """Say of a group what is to be said to each channel, and let go of what is over."""
+        """Say of a group what is to be said, and let go of what is over."""
         members = [self._tracked[fingerprint].alert for fingerprint in group.members]
-        firing = [alert for alert in members if alert.state is State.FIRING]
-        resolved = [alert for alert in members if alert.state is State.RESOLVED]
-        for alert in firing:
-            self._decisions.passed(alert.fingerprint, Stage.GROUPING, at)
-        channels = self._channels_of(group)
-        drafts = [self._draft(group, channel, at, firing, resolved) for channel in channels]
-        if not channels:
-            for alert in firing:
-                self._decisions.note(alert.fingerprint, Stage.NOTIFICATION, "no channel is enabled", at)
+        drafts = self._teller.tell(group, members, at)
         kept = {fingerprint for draft in drafts for fingerprint in draft.kept}
-        for alert in resolved:
-            if alert.fingerprint not in kept:
-                self._leave(group, alert, channels)
+        for alert in members:
+            if alert.state is State.FIRING:
+                group.members[alert.fingerprint] = True
+            elif alert.fingerprint not in kept:
+                self._leave(group, alert)
         group.flushed = True
-        group.members.update(dict.fromkeys((alert.fingerprint for alert in firing), True))
         if not group.members:
             self._groups.remove(group)
             return
         again = min((draft.again_at for draft in drafts if draft.again_at is not None), default=math.inf)
         self._groups.schedule(group, min(at + group.route.group_interval_s, max(again, math.nextafter(at, math.inf))))
 
-    def _channels_of(self, group: Group) -> tuple[str, ...]:
-        wanted = group.route.channels
-        return self._channels if wanted is None else tuple(name for name in wanted if name in self._channels)
-
-    def _draft(self, group: Group, channel: str, at: float, firing: list[Alert], resolved: list[Alert]) -> Draft:
-        told = self._ledger.of(group.key, channel)
-        draft = Draft(group, channel, at, told, list(firing), list(resolved))
-        for stage in self._stages:
-            stage(draft)
-        if draft.reason:
-            told.at = at
-            told.believed |= {alert.fingerprint: str(alert.severity) for alert in draft.firing}
-            told.current = {alert.fingerprint: str(alert.severity) for alert in draft.firing} | {
-                name: severity for name, severity in told.current.items() if name in told.flaps
-            }
-            told.flaps |= draft.flaps
-            self._send(group, channel, told, at, draft.reason, [*draft.firing, *draft.resolved])
-        return draft
-
-    def _send(self, group: Group, channel: str, told: Told, at: float, reason: str, alerts: Iterable[Alert]) -> None:
-        told.number += 1
-        ordered = tuple(sorted(alerts, key=lambda alert: (-alert.severity.number, alert.active_at, alert.fingerprint)))
-        self._ready.append(
-            Notification(
-                channel=channel,
-                group_key=group.key,
-                group_labels=group.labels,
-                number=told.number,
-                at=at,
-                reason=reason,
-                alerts=ordered,
-            )
-        )
-        for alert in ordered:
-            words = f"sent to {channel} at {instant(at)}: {reason}"
-            self._decisions.passed(alert.fingerprint, Stage.REPEAT, at, channel)
-            self._decisions.note(alert.fingerprint, Stage.NOTIFICATION, words, at, held=False, channel=channel)
-
-    def _leave(self, group: Group, alert: Alert, channels: Iterable[str]) -> None:
+    def _leave(self, group: Group, alert: Alert) -> None:
         del group.members[alert.fingerprint]
-        for channel in channels:
-            self._ledger.of(group.key, channel).forget(alert.fingerprint)
+        self._teller.forget(group, alert.fingerprint)
         tracked = self._tracked[alert.fingerprint]
         tracked.groups.discard(group.key)
         if not tracked.groups:
             del self._tracked[alert.fingerprint]
 
-    # -- what holds an alert back -----------------------------------------------------------------------
-
-    def _labels(self, alert: Alert) -> Mapping[str, str]:
+    def _labels_of(self, alert: Alert) -> Mapping[str, str]:
         return self._tracked[alert.fingerprint].labels
-
-    def _maintained(self, alert: Alert, now: float) -> Held | None:
-        for window in self._maintenance:
-            if all_match(window.matchers, self._labels(alert)) and (held := window.holding(now)) is not None:
-                return held
-        return None
-
-    def _inhibited(self, alert: Alert, now: float) -> Held | None:
-        return self._inhibitor.holding(alert, self._labels(alert))
-
-    def _silenced(self, alert: Alert, now: float) -> Held | None:
-        return self._silences.holding(self._labels(alert), now)
-
-    def _acknowledged(self, alert: Alert, now: float) -> Held | None:
-        return self._acknowledgements.holding(alert.fingerprint, now)
 
     # -- what people do ---------------------------------------------------------------------------------
 
@@ -320,7 +240,7 @@ class Dispatcher:
             SilenceError: it is over already, or there are too many.
         """
         self._pass(now, inclusive=True)
-        return self._silences.add(silence, now)
+        return self._overlays.silences.add(silence, now)
 
     def expire_silence(self, silence_id: str, now: float) -> Silence:
         """End a silence.
@@ -329,11 +249,11 @@ class Dispatcher:
             LookupError: there is none of this id.
         """
         self._pass(now, inclusive=True)
-        return self._silences.expire(silence_id, now)
+        return self._overlays.silences.expire(silence_id, now)
 
     def silences(self) -> list[Silence]:
         """Every silence, those included that expired in the last days."""
-        return self._silences.all()
+        return self._overlays.silences.all()
 
     def acknowledge(
         self, alert_id: str, author: str, now: float, *, comment: str = "", until: float | None = None
@@ -347,18 +267,15 @@ class Dispatcher:
         self._pass(now, inclusive=True)
         tracked = self._firing(alert_id, "acknowledged")
         fingerprint = tracked.alert.fingerprint
-        known = self._acknowledgements.of(fingerprint, now)
+        known = self._overlays.acknowledgements.of(fingerprint, now)
         if known is not None and (known.author, known.comment, known.until) == (author, comment, until):
             return known
         acknowledgement = Acknowledgement(now, author, comment, until)
-        self._acknowledgements.add(fingerprint, acknowledgement)
+        self._overlays.acknowledgements.add(fingerprint, acknowledgement)
         self._decide(tracked.alert, Stage.ACKNOWLEDGEMENT, acknowledgement.words(), held=True, until=until)
         alert = replace(tracked.alert, held=acknowledgement.words())
         for group in filter(None, map(self._groups.get, sorted(tracked.groups))):
-            for channel in self._channels_of(group):
-                told = self._ledger.of(group.key, channel)
-                if fingerprint in told.believed:
-                    self._send(group, channel, told, now, "acknowledged", [alert])
+            self._teller.acknowledge(group, alert, now)
         return acknowledgement
 
     def withdraw_acknowledgement(self, alert_id: str, now: float) -> bool:
@@ -368,7 +285,7 @@ class Dispatcher:
             UnknownAlertError: there is no such alert.
         """
         self._pass(now, inclusive=True)
-        return self._acknowledgements.remove(self._find(alert_id).fingerprint)
+        return self._overlays.acknowledgements.remove(self._find(alert_id).fingerprint)
 
     def resolve(self, alert_id: str, author: str, now: float, *, ttl_s: float | None = None) -> AlertTransition | None:
         """Resolve an alert by hand, even while its condition holds. Idempotent: None when it is resolved already.
@@ -416,10 +333,7 @@ class Dispatcher:
         alert = self._find(alert_id)
         if alert.fingerprint not in self._tracked:
             return {}
-        found = {stage: check(alert, now) for stage, check in self._holds.items()}
-        flap = self._flapping.of(alert.fingerprint, now)
-        found[Stage.FLAPPING] = Held(flap.words(), flap.until) if flap is not None else None
-        return {stage: held for stage, held in found.items() if held is not None}
+        return self._overlays.over(alert, now)
 
     def alerts(self) -> list[Alert]:
         """Every alert that is pending, firing, or resolved without all channels having been told."""
@@ -431,10 +345,10 @@ class Dispatcher:
         return {
             "alerts": self._lost,
             "groups": self._groups.overflowed,
-            "silences": self._silences.dropped,
+            "silences": self._overlays.silences.dropped,
             "decisions": self._decisions.dropped,
-            "flapping": self._flapping.dropped,
-            "told": self._ledger.dropped,
+            "flapping": self._overlays.flapping.dropped,
+            "told": self._teller.ledger.dropped,
         }
 
     def _find(self, alert_id: str) -> Alert:
@@ -463,14 +377,10 @@ class Dispatcher:
             "alerts": [tracked.alert.dump() for tracked in self._tracked.values()],
             "pending": [alert.dump() for alert in self._pending.values()],
             "groups": self._groups.dump(),
-            "told": self._ledger.dump(),
-            "silences": self._silences.dump(),
-            "acknowledgements": self._acknowledgements.dump(),
-            "flapping": self._flapping.dump(),
-            "rates": self._limits.dump(),
             "pins": self._pins.dump(),
             "decisions": self._decisions.dump(),
-            "ready": [notification.dump() for notification in self._ready],
+            "overlays": self._overlays.dump(),
+            "teller": self._teller.dump(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -486,14 +396,10 @@ class Dispatcher:
         self._tracked = {alert.fingerprint: _Tracked(alert, label_view(alert)) for alert in alerts}
         self._pending = {alert.fingerprint: alert for alert in map(Alert.load, state["pending"])}
         self._groups.load(state["groups"], {place.path: place for place in all_places(self._route)})
-        self._ledger.load(state["told"])
-        self._silences.load(state["silences"])
-        self._acknowledgements.load(state["acknowledgements"])
-        self._flapping.load(state["flapping"])
-        self._limits.load(state["rates"])
         self._pins.load(state["pins"])
         self._decisions.load(state["decisions"])
-        self._ready = list(map(Notification.load, state["ready"]))
+        self._overlays.load(state["overlays"])
+        self._teller.load(state["teller"])
         self._settle()
 
     def _settle(self) -> None:
@@ -506,24 +412,8 @@ class Dispatcher:
                 else:
                     tracked.groups.add(group.key)
         for fingerprint, tracked in list(self._tracked.items()):
-            self._inhibitor.note(tracked.alert, tracked.labels)
+            self._overlays.known(tracked.alert)
             if tracked.alert.state is State.FIRING:
                 self._join(tracked)
             elif not tracked.groups:
                 del self._tracked[fingerprint]
-
-
-def merged(known: Alert, alert: Alert) -> Alert:
-    """One alert from two accounts of it: overlapping episodes are one, of the earliest start and the latest end."""
-    if known.resolved_at is not None and alert.active_at >= known.resolved_at:
-        return alert  # another episode
-    first = known if known.active_at <= alert.active_at else alert
-    fired = [at for at in (known.fired_at, alert.fired_at) if at is not None]
-    ended = [at for at in (known.resolved_at, alert.resolved_at) if at is not None and alert.state is State.RESOLVED]
-    return replace(
-        alert,
-        id=first.id,
-        active_at=first.active_at,
-        fired_at=min(fired, default=None),
-        resolved_at=max(ended, default=None),
-    )

@@ -102,7 +102,7 @@ def _without_data(rule: Rule, alert: Alert | None, sample: Sample, now: float) -
         return _clear(rule, alert, now, "no data any more")
     since = now if alert.blind_since is None else alert.blind_since
     if now - since >= rule.keep_no_data_for_s:
-        return replace(_over(alert, now, f"given up: no data for {now - since:g} s"), given_up=True)
+        return replace(over(alert, now, f"given up: no data for {now - since:g} s"), given_up=True)
     held = f"no data for {now - since:g} s: kept {alert.state} for {rule.keep_no_data_for_s:g} s at most"
     return Step(alert.but(blind_since=since, held=held))
 
@@ -186,10 +186,11 @@ def _clear(rule: Rule, alert: Alert | None, now: float, reason: str) -> Step:
     if alert.state is State.FIRING and now - since < rule.keep_firing_for_s:
         held = f"clear, kept firing for {rule.keep_firing_for_s:g} s ({now - since:g} s so far)"
         return Step(alert.but(keep_since=since, blind_since=None, held=held))
-    return _over(alert, now, reason)
+    return over(alert, now, reason)
 
 
-def _over(alert: Alert, now: float, reason: str) -> Step:
+def over(alert: Alert, now: float, reason: str) -> Step:
+    """End an alert, whatever its rule says."""
     if alert.state is State.PENDING:
         inactive = alert.but(state=State.INACTIVE, held="", due_at=None)
         return Step(None, AlertTransition(now, inactive, State.PENDING, reason))

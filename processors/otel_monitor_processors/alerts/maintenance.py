@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from otel_monitor_processors.alerts.held import Held, instant
 from otel_monitor_processors.alerts.matcher import Matchers
@@ -34,7 +33,7 @@ class Weekly:
     weekdays: frozenset[int]
     start: time
     end: time
-    zone: ZoneInfo
+    zone: tzinfo
 
     def ends(self, now: float) -> float | None:
         """When it ends, None when it is not on at `now`."""

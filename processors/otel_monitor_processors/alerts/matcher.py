@@ -20,8 +20,9 @@ MAX_VALUE = 1_000
 _MAX_PATTERN = 1_000
 _MATCHER = re.compile(
     r"""\s*(?P<name>[^\s=!~,{}"'\\]+|"(?:[^"\\]|\\.)*")\s*(?P<operator>=~|!~|!=|=)\s*"""
-    r"""(?P<value>"(?:[^"\\]|\\.)*"|[^,{}"']*)\s*"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|(?![=~])[^,{}"']*)\s*"""
 )
+_PLAIN_NAME = re.compile(r"""[^\s=!~,{}"'\\]+""")
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -63,8 +64,8 @@ class Matcher:
         return matched is (self.operator is Operator.MATCH)
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.operator}"{escaped}"'
+        name = self.name if _PLAIN_NAME.fullmatch(self.name) else _quoted(self.name)
+        return f"{name}{self.operator}{_quoted(self.value)}"
 
 
 Matchers = tuple[Matcher, ...]
@@ -87,7 +88,10 @@ def label_view(alert: Alert) -> dict[str, str]:
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    return all(matcher.matches(labels) for matcher in matchers)
+    for matcher in matchers:  # noqa: SIM110 - `all` with a generator takes twice as long, for every alert and inhibition
+        if not matcher.matches(labels):
+            return False
+    return True
 
 
 def parse_matcher(text: str) -> Matcher:
@@ -97,7 +101,7 @@ def parse_matcher(text: str) -> Matcher:
         MatcherError: it is none.
     """
     found = _MATCHER.fullmatch(text)
-    if found is None:
+    if found is None or found["name"] == '""':
         raise MatcherError(f"{text!r} is no matcher: expected a name, one of = != =~ !~, and a value")
     return Matcher(_unquoted(found["name"]), Operator(found["operator"]), _unquoted(found["value"].strip()))
 
@@ -127,6 +131,11 @@ def _split(text: str) -> Iterator[str]:
             yield text[start:position]
             start = position + 1
     yield text[start:]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _unquoted(text: str) -> str:

@@ -60,14 +60,15 @@ class AlertEmitter:
 
     def _count(self, transition: AlertTransition) -> None:
         alert, previous = transition.alert, transition.previous
-        if alert.state is previous:
+        severity_before = transition.previous_severity or alert.severity
+        if alert.state is previous and alert.severity is severity_before:
             return
-        attributes = {"rule": alert.rule, "severity": str(alert.severity)}
         if previous in _COUNTED:
-            self._active.add(-1, {**attributes, "state": str(previous)})
+            self._active.add(-1, {"rule": alert.rule, "severity": str(severity_before), "state": str(previous)})
         if alert.state in _COUNTED:
-            self._active.add(1, {**attributes, "state": str(alert.state)})
-        self._transitions.add(1, {"rule": alert.rule, "to": str(alert.state)})
+            self._active.add(1, {"rule": alert.rule, "severity": str(alert.severity), "state": str(alert.state)})
+        if alert.state is not previous:
+            self._transitions.add(1, {"rule": alert.rule, "to": str(alert.state)})
 
     def _emit_alert(self, transition: AlertTransition) -> None:
         alert = transition.alert

@@ -15,10 +15,10 @@ class Member:
     """What is known of one source.
 
     The last 64 seconds in which it gave a sign of life itself, as bits of one number; its service; when its last
-    heartbeat was received and by whom; when it was given up.
+    heartbeat was received and by whom.
     """
 
-    __slots__ = ("_bits", "_second", "exported", "first", "heard", "lost", "observer", "service", "worker")
+    __slots__ = ("_bits", "_second", "exported", "first", "heard", "observer", "service", "worker")
 
     def __init__(self) -> None:
         self._second = 0
@@ -29,7 +29,6 @@ class Member:
         """When its own metrics came last."""
         self.heard = -math.inf
         self.observer = ""
-        self.lost = -math.inf
         self.worker = False
         """Whether somebody gives it tasks or hears its heartbeats."""
 
@@ -59,18 +58,17 @@ class Member:
         return window.bit_count()
 
     def dump(self) -> list[Any]:
-        times = [at if math.isfinite(at) else None for at in (self.first, self.heard, self.lost, self.exported)]
+        times = [at if math.isfinite(at) else None for at in (self.first, self.heard, self.exported)]
         return [self._second, self._bits, *times, self.service, self.observer, self.worker]
 
     @classmethod
     def load(cls, state: list[Any]) -> Member:
         member = cls()
-        member._second, member._bits, first, heard, lost, exported = state[:6]
-        member.service, member.observer, member.worker = state[6:]
+        member._second, member._bits, first, heard, exported = state[:5]
+        member.service, member.observer, member.worker = state[5:]
         member.exported = -math.inf if exported is None else exported
         member.first = math.inf if first is None else first
         member.heard = -math.inf if heard is None else heard
-        member.lost = -math.inf if lost is None else lost
         return member
 
 
@@ -113,12 +111,17 @@ class Fleet:
         """A worker belongs to this observer."""
         member = self.members.get(name) or self.member(name)
         member.worker = True
-        if member.observer != observer and observer != name:
+        if observer not in (member.observer, name):
             member.observer = observer
             if observer:
                 self.observers[observer] = None
                 self.member(observer)
         return member
+
+    @property
+    def sole_narrator(self) -> bool:
+        """Whether only one source tells of itself: an application that observes itself alone."""
+        return sum(member.first < math.inf for member in self.members.values()) == 1
 
     def of_service(self, service: str) -> dict[str, None]:
         """The instances of a service."""

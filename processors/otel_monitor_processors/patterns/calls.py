@@ -91,5 +91,5 @@ class Calls:
         self.dropped = state["dropped"]
         for caller, peer, share in state["edges"]:
             self.edges[caller, peer] = Share.load(share)
-        self.suspects = {(caller, peer): None for caller, peer in state["suspects"]}
+        self.suspects = dict.fromkeys((caller, peer) for caller, peer in state["suspects"])
         self._fresh = {(caller, peer): [calls, failures] for caller, peer, calls, failures in state["fresh"]}

@@ -1,8 +1,7 @@
 """Cascading failures: the failure of one brings down the next.
 
-Two kinds of evidence. A chain of losses: a worker is lost, its successor is given the same task, and is lost as
-well. And a spread: source after source fails more often than it used to, one after the other, more of them
-than chance allows.
+Two kinds of evidence. A chain: workers die one after the other, at best each after it was given the same task
+(`losses`). And a spread: a service fails, those that call it fail, and those that call them (`spread`).
 """
 
 from __future__ import annotations
@@ -13,10 +12,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from otel_monitor_processors.classification import Category
-from otel_monitor_processors.observation import Assignment, Change, ErrorLog, Heartbeat, Level, Link, Membership, MetricPoint, OperationCount, TraceRef
+from otel_monitor_processors.observation import (
+    Assignment,
+    Change,
+    ErrorLog,
+    Heartbeat,
+    Level,
+    Link,
+    Membership,
+    MetricPoint,
+    OperationCount,
+    TraceRef,
+)
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.calls import Calls
-from otel_monitor_processors.patterns.failing_services import COUNTS, LOGS, SPANS, Answers, FailingServices
+from otel_monitor_processors.patterns.failing_services import FailingServices
+from otel_monitor_processors.patterns.failing_source import COUNTS, LOGS, SPANS, Answers
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.losses import Chain, Losses
 from otel_monitor_processors.patterns.spread import Spread, Spreads
@@ -27,19 +38,25 @@ KNOTS: dict[str, Knots] = {
     "spread": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.6), (6.0, 0.95)),
     "unlinked": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.6), (6.0, 0.95)),
     "doubtful": ((2.0, 0.0), (20.0, 0.2)),
-    "chain": ((2.5, 0.0), (3.5, 0.4), (4.0, 0.6), (6.0, 0.95)),
+    "chain": ((2.5, 0.0), (4.0, 0.3), (4.9, 0.48), (5.4, 0.75), (7.0, 0.95)),
+    "counted": ((4.5, 0.1), (8.0, 0.35)),
     "silent": ((3.0, 0.0), (10.0, 0.2)),
 }
-"""Confidence by kind of evidence and its score."""
+"""Confidence by kind of evidence and its score, a -log10 p."""
 
-_MAX_SOURCES = 4_096
+_MAX_SOURCES = 10_000
 _EVERY_S = 2.0
+_LEAST = 0.05
 _ASSIGN = "assign"
+_PROCESS = "process"
 _ERRORS = "orchestrator.errors"
 _FAILURES = "orchestrator.worker.failures"
 _CONTENTION = ("otel_monitor.error.category", "contention")
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 _MAX_TRACES = 5
+_MAX_NAMES = 10
+_SCOPE = "cascade"
+_MIN_EVENTS = 3
 
 
 class CascadingFailures:
@@ -48,7 +65,8 @@ class CascadingFailures:
     pattern = Pattern.CASCADING_FAILURES
 
     def __init__(self, gates: Gates | None = None) -> None:
-        self.gates = gates or Gates(min_events=3)
+        self.gates = gates or Gates(min_events=_MIN_EVENTS)
+        self._evicted = 0
         self._losses = Losses()
         self._failing = FailingServices(self.gates.time_window_s)
         self._calls = Calls(self.gates.time_window_s)
@@ -61,11 +79,11 @@ class CascadingFailures:
 
     @property
     def dropped(self) -> int:
-        return self._losses.dropped + self._failing.dropped + self._calls.dropped
+        return self._evicted + self._losses.dropped + self._failing.dropped + self._calls.dropped
 
     @dropped.setter
     def dropped(self, value: int) -> None:
-        self._failing.dropped = value
+        self._evicted = value
 
     def interests(self) -> Interests:
         """Failures of any kind, losses, and who was given which task."""
@@ -94,7 +112,7 @@ class CascadingFailures:
         if source not in self._service_of:
             self._know(source, name)
         if _ASSIGN in tally.work:
-            self._orchestrators[source] = None
+            self._orchestrates(source)
         unreached = 0
         if failed:
             categories = tally.categories
@@ -121,8 +139,10 @@ class CascadingFailures:
             return
         if source not in self._service_of:
             self._know(source, name)
-        if count.name == _ASSIGN:
-            self._orchestrators[source] = None
+        if count.name == _PROCESS:
+            self._losses.works(source)
+        elif count.name == _ASSIGN:
+            self._orchestrates(source)
         failed = count.calls if category is not None and category is not Category.CONTENTION else 0
         unreached = failed if category in _UNREACHED else 0
         if unreached and source in self._orchestrators:
@@ -136,9 +156,10 @@ class CascadingFailures:
         self._losses.seen(log.source, log.at)
         if log.category is Category.CONTENTION:
             self._failing.database_failed(log.at, LOGS, 1)
-        elif unreached and log.source in self._orchestrators:
+            return
+        if unreached and not self._losses.is_worker(log.source):
             self._losses.missing(log.at)
-        else:
+        if not (unreached and log.source in self._orchestrators):
             self._failing.add(Answers(log.at, name, log.source, LOGS, 0, 1, unreached))
 
     def _metric(self, point: MetricPoint) -> None:
@@ -150,7 +171,15 @@ class CascadingFailures:
     def _know(self, source: str, service: str) -> None:
         if len(self._service_of) >= _MAX_SOURCES:
             self._service_of.popitem(last=False)
+            self._evicted += 1
         self._service_of[source] = service
+
+    def _orchestrates(self, source: str) -> None:
+        """It gives out tasks: if it does not reach a worker, that is not a failure of its own."""
+        if source not in self._orchestrators:
+            if len(self._orchestrators) >= _MAX_SOURCES:
+                self._orchestrators.popitem(last=False)
+            self._orchestrators[source] = None
 
     def _member(self, membership: Membership) -> bool:
         losses, worker, at = self._losses, membership.source, membership.at
@@ -164,88 +193,142 @@ class CascadingFailures:
         return False
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
-        if heartbeat.ok:
+        if heartbeat.source == heartbeat.observer:  # its own word, on its way to somebody else
+            self._losses.exports(heartbeat.source, heartbeat.at)
+        elif heartbeat.ok:
             self._losses.beat(heartbeat.source, heartbeat.at)
 
     def _link(self, link: Link) -> None:
         self._calls.add(link)
-        self._losses.seen(link.source, link.at)
+        losses, peer = self._losses, link.peer
         if not link.ok:
-            self._losses.missed(link.peer, link.at)
+            losses.seen(link.source, link.at)
+            losses.missed(peer, link.at, known=peer in self._service_of)
+        elif peer in losses.unreached:
+            losses.reached(peer)
 
     def _level(self, level: Level) -> None:
         self._losses.seen(level.source, level.at)
 
     def findings(self, now: float) -> Iterable[Finding]:
-        """The deaths in a row, and the worst spread."""
+        """The deaths in a row or, if there are none, the worst spread: they would be one cascade."""
         if not self.gates.enabled:
             return
-        chain = self._losses.chain(now)
-        if chain is not None:
-            kind = "chain" if chain.proven else "silent"
-            confidence = interpolate(KNOTS[kind], chain.score)
-            if confidence >= 0.05:
-                yield self._chain(chain, kind, confidence)
-                return
-        yield from self._spreading(now)
-
-    def _chain(self, chain: Chain, kind: str, confidence: float) -> Finding:
-        why = f", each soon after it was given {chain.task}" if chain.task else ""
-        return Finding(
-            pattern=self.pattern,
-            scope="cascade",
-            confidence=confidence,
-            sources=tuple(sorted(chain.workers)),
-            root=chain.task or chain.workers[0],
-            summary=f"{len(chain.workers)} workers died one after the other within {chain.last_at - chain.since:.0f} s{why}: {kind} steps {chain.steps} score {chain.score:.1f}"
-            f"{', then '.join(chain.workers[:10])}",
-            window_s=self.gates.time_window_s,
-            sure=True,
-            kind=kind,
-            score=chain.score,
-            evidence={"task": chain.task, "order": list(chain.workers)},
-        )
-
-    def _spreading(self, now: float) -> Iterable[Finding]:
+        if self._failing.began_at is None:
+            self._failing.began_at = now
         if now - self._looked_at >= _EVERY_S:
             self._looked_at = now
-            if self._failing.suspects or self._calls._fresh:
-                self._calls.roll(now, self._service_of)
-                self._failing.roll(now)
-                self._spread = self._spreads.worst(now)
-            else:
-                self._spread = None
+            self._look(now)
+        chain = self._losses.chain(now)
+        if chain is not None:
+            confidence = interpolate(KNOTS[chain.kind], chain.score)
+            if confidence >= _LEAST and self._passes(len(chain.workers), chain.steps):
+                yield self._chain(chain, confidence)
+                return
         spread = self._spread
-        if spread is None:
-            return
-        confidence = interpolate(KNOTS[spread.kind], spread.score)
-        if confidence < 0.05:
-            return
+        if spread is not None:
+            confidence = interpolate(KNOTS[spread.kind], spread.score)
+            if confidence >= _LEAST:
+                yield from self._spreading(spread, confidence)
+
+    def _look(self, now: float) -> None:
+        self._spread = None
+        self._calls.roll(now, self._service_of)
+        if self._failing.suspects:
+            self._failing.roll(now)
+            self._spread = self._spreads.worst(now)
+
+    def _passes(self, sources: int, events: int) -> bool:
+        """Whether the gates let a finding through."""
+        share = sources / max(1, len(self._service_of))
+        return events >= min(self.gates.min_events, 2) and share >= self.gates.failure_rate_threshold
+
+    def _chain(self, chain: Chain, confidence: float) -> Finding:
+        why = f", each after it was given {chain.task}" if chain.task else ""
+        names = ", then ".join(chain.workers[:_MAX_NAMES])
+        return Finding(
+            pattern=self.pattern,
+            scope=_SCOPE,
+            confidence=confidence,
+            sources=tuple(sorted(chain.workers)),
+            root=chain.task or (chain.workers[0] if chain.workers else ""),
+            summary=(
+                f"workers died at {chain.steps} different times within {chain.last_at - chain.since:.0f} s, "
+                f"one after the other{why}: {names or 'no telemetry says which'}"
+            ),
+            window_s=self.gates.time_window_s,
+            kind=chain.kind,
+            score=chain.score,
+            evidence={"task": chain.task, "order": list(chain.workers), "steps": chain.steps},
+        )
+
+    def _spreading(self, spread: Spread, confidence: float) -> Iterable[Finding]:
         sources = self._failing.sources(set(spread.services))
+        failures = {name: self._failing.failures(name) for name in spread.services}
+        if sum(failures.values()) < self.gates.min_events or not self._passes(len(sources), sum(failures.values())):
+            return
+        services = ", ".join(f"{name} ({count})" for name, count in failures.items())
+        doubt = f"; but {spread.doubt}" if spread.doubt else ""
         yield Finding(
             pattern=self.pattern,
-            scope="cascade",
+            scope=_SCOPE,
             confidence=confidence,
             sources=tuple(sources),
             root=spread.root,
-            summary=f"failures spread from {spread.root}: {spread.services} {spread.lasting_s:.0f} s doubt {spread.doubt} {spread.edges} score {spread.score:.1f}",
+            summary=f"failures have spread from {spread.root} over {services} for {spread.lasting_s:.0f} s{doubt}",
             window_s=self.gates.time_window_s,
             kind=spread.kind,
             score=spread.score,
+            evidence={
+                "failures": failures,
+                "calls": [f"{caller} -> {callee}" for caller, callee in spread.edges[:_MAX_NAMES]],
+                "lasting_s": round(spread.lasting_s, 1),
+                "log10_p": round(-spread.score, 2),
+            },
             traces=tuple(self._traces),
         )
 
+    # -- state ------------------------------------------------------------------------------------------
+
     def pause(self, gap_s: float) -> None:
-        """A pause takes nothing away here: what was not observed is not counted."""
+        """Nothing was heard meanwhile: that proves nobody's death."""
+        self._losses.pause(gap_s)
 
     def reset(self) -> None:
         self._losses.reset()
         self._failing.reset()
         self._calls.reset()
+        self._spreads.reset()
+        self._service_of.clear()
+        self._orchestrators.clear()
+        self._traces.clear()
         self._spread = None
+        self._looked_at = -math.inf
+        self._evicted = 0
 
     def dump(self) -> dict[str, Any]:
-        return {}
+        return {
+            "dropped": self._evicted,
+            "losses": self._losses.dump(),
+            "failing": self._failing.dump(),
+            "calls": self._calls.dump(),
+            "spreads": self._spreads.dump(),
+            "spread": self._spread.dump() if self._spread is not None else None,
+            "service_of": list(self._service_of.items()),
+            "orchestrators": list(self._orchestrators),
+            "traces": [list(trace) for trace in self._traces],
+            "looked_at": self._looked_at if math.isfinite(self._looked_at) else None,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
+        self._evicted = state["dropped"]
+        self._losses.load(state["losses"])
+        self._failing.load(state["failing"])
+        self._calls.load(state["calls"])
+        self._spreads.load(state["spreads"])
+        self._spread = Spread.load(state["spread"]) if state["spread"] is not None else None
+        self._service_of = OrderedDict((source, service) for source, service in state["service_of"])
+        self._orchestrators = OrderedDict.fromkeys(state["orchestrators"])
+        self._traces.extend(TraceRef(*trace) for trace in state["traces"])
+        self._looked_at = -math.inf if state["looked_at"] is None else state["looked_at"]

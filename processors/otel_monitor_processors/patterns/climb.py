@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 _AGES = (4, 6, 9, 13, 20, 30, 44)
@@ -22,6 +23,7 @@ _MOST_DROPS = 0.2
 _MOST_POINTS = 14
 _NOISE = 0.004
 _LEAST_ROOM = 0.05
+_LEAST_RISE = 0.04
 _LEAST_STEPS = 4.0
 _LEAST_RECENT = 4
 _SURE_Z = 3.0
@@ -82,6 +84,8 @@ def _over_floor(times: Sequence[float], lows: Sequence[float], busier: Busier) -
         past = count - age
         if past < max(_LEAST_PAST, age // 2):
             break
+        if lows[-1] - min(lows[max(0, past - _WIDTHS[-1]) : past]) < _LEAST_RISE:
+            continue
         pace = max(0.0, _pace(times[max(0, past - _MOST_PAST) : past], lows[max(0, past - _MOST_PAST) : past]))
         span_s = times[-1] - times[past - 1]
         base, above = 1.0, 0.0
@@ -196,12 +200,14 @@ def _shape(
     part = max(_LEAST_RECENT, len(times) // 3)
     recent, recent_error = _fit(times[-part:], levels[-part:])
     steady = min(1.0, max(0.0, recent - pace + recent_error) / slope)
-    return Climb(times[0], base, lowest, level, min(1.0, share), lasting * steady**2, slope * steady + pace, error)
+    ahead = max(slope * steady, min(second - pace, recent - pace + recent_error))  # a begin guessed too early: steeper
+    error = max(error, second_error)
+    return Climb(times[0], base, lowest, level, min(1.0, share), lasting * steady**2, ahead + pace, error)
 
 
 def _steps(levels: Sequence[float]) -> float:
     """In how many steps a level has risen, as the number of equal ones that would be as uneven."""
-    rises = [max(0.0, b - a) for a, b in zip(levels, levels[1:], strict=False)]
+    rises = [max(0.0, b - a) for a, b in pairwise(levels)]
     squares = sum(rise * rise for rise in rises)
     return sum(rises) ** 2 / squares if squares else 0.0
 
@@ -236,9 +242,7 @@ def _pace(times: Sequence[float], levels: Sequence[float]) -> float:
     step = max(1, -(-count // _MOST_POINTS))
     picked = range((count - 1) % step, count, step)
     apart = max(1, len(picked) // 3) * step
-    slopes = sorted(
-        (levels[j] - levels[i]) / (times[j] - times[i]) for i in picked for j in picked if j - i >= apart
-    )
+    slopes = sorted((levels[j] - levels[i]) / (times[j] - times[i]) for i in picked for j in picked if j - i >= apart)
     if not slopes:
         return 0.0
     middle = len(slopes) // 2

@@ -17,7 +17,7 @@ from otel_monitor_processors.patterns.tail import Tail
 from otel_monitor_processors.statistics import log10_choose
 from otel_monitor_processors.tally import Tally
 
-_MAX_SERVICES = 128
+_MAX_SERVICES = 64
 _LEAST_SHARE = 0.005
 _LEAST_WAITS = 0.01
 _LEAST_RATE = 1.0 / 120.0
@@ -62,7 +62,7 @@ class Strength(NamedTuple):
 
 
 class ContentionSignals:
-    """The ledgers of at most 128 services; those of more are kept together."""
+    """The ledgers of at most 64 services; those of more are kept together."""
 
     def __init__(self, bucket_s: float) -> None:
         self.dropped = 0
@@ -76,21 +76,29 @@ class ContentionSignals:
         self.learning = True
 
     def _add(self, at: float, service: str, way: Way, events: int, hits: int, others: int = 0) -> None:
+        key = (service, way)
+        ledger = self._ledgers.get(key)
+        if ledger is None:
+            key, ledger = self._open(at, service, way)
+        ledger.add(at, events, hits, others)
+        if hits > 0:
+            self._hot[key] = max(at, self._hot.get(key, at))
+            self._scores.pop(key, None)
+
+    def _open(self, at: float, service: str, way: Way) -> tuple[tuple[str, Way], Ledger]:
+        """The ledger of a service that has none of this kind yet, or is one too many."""
+        if self._since is None:
+            self._since = at
         if service not in self._services:
             if len(self._services) >= _MAX_SERVICES:
                 self.dropped += 1
                 service = ""
             self._services.add(service)
-        if self._since is None:
-            self._since = at
         key = (service, way)
         ledger = self._ledgers.get(key)
         if ledger is None:
             ledger = self._ledgers[key] = self._make(way, max(0.0, at - self._since))
-        ledger.add(at, events, hits, others)
-        if hits > 0:
-            self._hot[key] = max(at, self._hot.get(key, at))
-            self._scores.pop(key, None)
+        return key, ledger
 
     def _make(self, way: Way, past_s: float) -> Ledger:
         if way in _BY_TIME:
@@ -138,10 +146,10 @@ class ContentionSignals:
         self._add(log.at, log.service, Way.LOGS, 0, 1)
 
     def _tail(self, service: str, way: Way) -> Tail:
-        key = (service if service in self._services else "", way)
-        tail = self._tails.get(key)
+        tail = self._tails.get((service, way))
         if tail is None:
-            tail = self._tails[key] = Tail()
+            key = (service if service in self._services else "", way)
+            tail = self._tails.setdefault(key, Tail())
         return tail
 
     # -- output -----------------------------------------------------------------------------------------
@@ -190,13 +198,15 @@ class ContentionSignals:
             total += score
             best = max(best, total - log10_choose(len(self._services), number))
         scale = found[0][1]
-        hits = events = quick = 0
+        hits = events = after = quick = 0
         for _, _, other in found:
             count = self._ledgers[other].window(now, scale)
             hits += count.hits
             events += count.events
-            quick += count.others
-        split = quick >= max(2, _STILL_QUICK * hits)
+            late, others = self._ledgers[other].beside(now, scale)
+            after += late
+            quick += others
+        split = quick >= max(2, _STILL_QUICK * after)
         return Strength(best, hits, events, scale * self._bucket_s, split)
 
     def suspect(self, now: float, window_s: float) -> None:

@@ -16,7 +16,7 @@ from otel_monitor_processors.observation import ErrorLog, MetricPoint, Operation
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.contention_signals import ContentionSignals, Strength
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.lock_metrics import LockMetrics, Rise
+from otel_monitor_processors.patterns.lock_metrics import LockMetrics, Rise, Role, role_of
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.tally import Tally
 
@@ -43,8 +43,8 @@ _SETTLED_S = 15.0
 _ACTIVE_S = 300.0
 _BYSTANDER = 0.05
 """Who was hit less often than this, of how often the worst hit was, is not named."""
-_ONE_CLIENT = 4.0
-_CONTENTION = str(Category.CONTENTION)
+_ONE_CLIENT = 2.5
+"""Where only one client waits, the cause is rather its own: what it can score at most."""
 
 
 class DatabaseContention:
@@ -54,6 +54,7 @@ class DatabaseContention:
 
     def __init__(self, gates: Gates | None = None) -> None:
         self.gates = gates or Gates(min_events=5, time_window_s=30.0)
+        self.dropped = 0
         self._dropped = 0
         self._signals = ContentionSignals(self.gates.time_window_s / _BUCKETS)
         self._locks = LockMetrics()
@@ -63,11 +64,6 @@ class DatabaseContention:
         self._traces: list[TraceRef] = []
         self._believed = False
         self._doubted_at: float | None = None
-
-    @property
-    def dropped(self) -> int:
-        """How many sources, services and servers were let go for want of room."""
-        return self._dropped + self._signals.dropped + self._locks.dropped
 
     def interests(self) -> Interests:
         return {
@@ -107,12 +103,14 @@ class DatabaseContention:
         self._signals.take_log(log)
 
     def _take_point(self, point: MetricPoint) -> None:
-        if any(value == _CONTENTION for _, value in point.attributes):
-            if point.value > 0.0:
-                self._signals.take_errors(point.at, point.service, point.value)
-                self._note_hit(point.source, point.at, point.value)
+        role = role_of(point.name, point.attributes)
+        if role is None:
             return
-        self._locks.take(point)
+        if role is not Role.ERRORS:
+            self._locks.take(role, point)
+        elif point.value > 0.0:
+            self._signals.take_errors(point.at, point.service, point.value)
+            self._note_hit(point.source, point.at, point.value)
 
     def _note(self, source: str, at: float) -> None:
         """The source uses a database, or at least works."""
@@ -139,8 +137,9 @@ class DatabaseContention:
     def findings(self, now: float) -> Iterable[Finding]:
         if not self.gates.enabled:
             return
+        self.dropped = self._dropped + self._signals.dropped + self._locks.dropped
         errors, waits = self._signals.strengths(now)
-        rises = self._locks.rises()
+        rises = self._locks.rises(now)
         found = None
         if errors.score > 0.0 or waits.score > 0.0:
             found = self._judge(errors, waits, rises[0] if rises else None, now)
@@ -240,11 +239,11 @@ class DatabaseContention:
         self._traces = []
         self._believed = False
         self._doubted_at = None
-        self._dropped = 0
+        self.dropped = self._dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": [self._dropped, self._locks.dropped],
+            "dropped": [self.dropped, self._dropped, self._locks.dropped],
             "signals": self._signals.dump(),
             "locks": self._locks.dump(),
             "seen": list(self._seen.items()),
@@ -256,7 +255,7 @@ class DatabaseContention:
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._dropped, self._locks.dropped = state["dropped"]
+        self.dropped, self._dropped, self._locks.dropped = state["dropped"]
         self._signals = ContentionSignals.load(state["signals"])
         self._locks.load(state["locks"])
         self._seen = OrderedDict((name, at) for name, at in state["seen"])

@@ -73,7 +73,14 @@ class ErrorRate:
             yield first, last, int(hits)
 
     def dump(self) -> list[Any]:
-        return [list(map(list, self._buckets)), self._width_s, self._past_until, self._past_s, self.past_hits, self.frozen]
+        return [
+            list(map(list, self._buckets)),
+            self._width_s,
+            self._past_until,
+            self._past_s,
+            self.past_hits,
+            self.frozen,
+        ]
 
     @classmethod
     def load(cls, state: list[Any]) -> ErrorRate:

@@ -58,6 +58,11 @@ class ExportedCounts:
                 counts = self._bins.setdefault(index, {})
                 counts[source] = counts.get(source, 0.0) + calls * part / (end - start)
 
+    def has_reported(self, source: str, since: float) -> bool:
+        """Whether a source has exported anything since a time: only then no calls are none."""
+        last = self._last.get(source)
+        return last is not None and last[1] >= since
+
     def close(self, now: float) -> list[tuple[float, dict[str, float]]]:
         """The bins that are complete, with the time of their end."""
         if not self._bins:

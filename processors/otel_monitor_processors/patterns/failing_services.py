@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from otel_monitor_processors.patterns.error_rate import ErrorRate
+from otel_monitor_processors.patterns.failing_source import COUNTS, LOGS, SPANS, Answers, FailingSource
 from otel_monitor_processors.patterns.share import Share
 
-SPANS, COUNTS, LOGS = range(3)
-"""Channels: what the same failures are told by. They are never added up, the strongest counts."""
-
-_BUCKET_S = 5.0
 _MAX_SERVICES = 512
 _MAX_SOURCES = 4_096
 _FLOOR = 0.005
@@ -21,96 +18,16 @@ _KEPT_AT_LEAST = 2
 _KEPT_SHARE = 0.05
 _STRAY_SHARE = 0.2
 _SHARED = 0.1
+_LATELY = 0.1
+_USUALLY = 0.005
 _LEAST_SHARED = 2
 _LONGEST_EXPORT_S = 120.0
-
-
-class Answers(NamedTuple):
-    """What a source has answered, as one channel tells it."""
-
-    at: float
-    service: str
-    source: str
-    channel: int
-    calls: int
-    failures: int
-    unreached: int = 0
-    """So many of the failures were not to have reached somebody."""
-    busy_s: float = 0.0
-
-
-class FailingSource:
-    """One instance's failures: those of the last window, and since its service began to fail."""
-
-    __slots__ = ("exported", "kept", "recent", "service")
-
-    def __init__(self, service: str) -> None:
-        self.service = service
-        self.recent: deque[list[int]] = deque()
-        """Bucket, and the failures in it by channel."""
-        self.kept = [0, 0, 0]
-        self.exported = [0.0, 0.0, 0.0, 0.0, 0.0]
-        """Of metrics: the last export, the interval before it, its calls, its failures; when failures came first."""
-
-    def add(self, at: float, channel: int, failures: int) -> None:
-        index = int(at // _BUCKET_S)
-        recent = self.recent
-        if not recent or index > recent[-1][0]:
-            recent.append([index, 0, 0, 0])
-        recent[-1][1 + channel] += failures
-
-    def roll(self, now: float, window_s: float, keep: bool) -> None:
-        """Let go of what has left the window; while its service fails, remember how much that was."""
-        oldest = int((now - window_s) // _BUCKET_S)
-        recent = self.recent
-        while recent and recent[0][0] <= oldest:
-            bucket = recent.popleft()
-            if keep:
-                for channel in (SPANS, COUNTS, LOGS):
-                    self.kept[channel] += bucket[1 + channel]
-        if not keep:
-            self.kept = [0, 0, 0]
-
-    def export(self, at: float, interval_s: float, calls: int, failures: int) -> None:
-        """One point of an export; several of them, of the same time, make up one."""
-        exported = self.exported
-        if at > exported[0]:
-            exported[:4] = [at, interval_s, 0.0, 0.0]
-        exported[2] += calls
-        exported[3] += failures
-        if failures and not exported[4]:
-            exported[4] = at
-
-    @property
-    def failures(self) -> int:
-        """Failures as the most complete channel tells them."""
-        return max(
-            kept + sum([bucket[1 + channel] for bucket in self.recent]) for channel, kept in enumerate(self.kept)
-        )
-
-    @property
-    def counted_s(self) -> float:
-        """How long its metrics prove that it has failed, in seconds."""
-        at, interval_s, calls, failures, first_at = self.exported
-        if not failures:
-            return 0.0
-        return max(at - first_at, interval_s * failures / calls)
-
-    def dump(self) -> list[Any]:
-        return [self.service, list(map(list, self.recent)), self.kept, self.exported]
-
-    @classmethod
-    def load(cls, state: list[Any]) -> FailingSource:
-        source = cls(state[0])
-        source.recent = deque(list(bucket) for bucket in state[1])
-        source.kept, source.exported = list(state[2]), list(state[3])
-        return source
 
 
 class FailingService:
     """One service's failures against its own past."""
 
-    __slots__ = ("counts", "failing_since", "logs", "pace", "seen_since", "spans", "unreached")
+    __slots__ = ("counts", "failing_since", "logs", "lately_s", "seen_since", "spans", "unreached", "usually_s")
 
     def __init__(self, window_s: float, at: float) -> None:
         self.spans = Share(window_s)
@@ -118,8 +35,8 @@ class FailingService:
         self.logs = ErrorRate(window_s, at)
         self.unreached = ErrorRate(window_s, at)
         """Failures to reach somebody, however told."""
-        self.pace = Share(window_s)
-        """Calls and the milliseconds they took."""
+        self.lately_s = self.usually_s = 0.0
+        """What a call takes."""
         self.seen_since = at
         self.failing_since: float | None = None
 
@@ -128,10 +45,9 @@ class FailingService:
         self.counts.roll(now)
         self.logs.roll(now)
         self.unreached.roll(now)
-        self.pace.roll(now)
 
     def freeze(self, frozen: bool) -> None:
-        self.spans.frozen = self.counts.frozen = self.logs.frozen = self.pace.frozen = frozen
+        self.spans.frozen = self.counts.frozen = self.logs.frozen = frozen
 
     @property
     def hits(self) -> int:
@@ -150,10 +66,15 @@ class FailingService:
     @property
     def slowness(self) -> float:
         """How many times as long as in the past its calls take."""
-        pace = self.pace
-        if not pace.total or not pace.past_hits:
-            return 1.0
-        return pace.share * pace.past_events / pace.past_hits
+        return self.lately_s / self.usually_s if self.usually_s else 1.0
+
+    def took(self, seconds: float) -> None:
+        """What calls have taken on average; while it fails, that is no longer what is usual."""
+        if not self.usually_s:
+            self.lately_s = self.usually_s = seconds
+        self.lately_s += _LATELY * (seconds - self.lately_s)
+        if not self.spans.frozen:
+            self.usually_s += _USUALLY * (seconds - self.usually_s)
 
     @property
     def fails_itself(self) -> bool:
@@ -166,15 +87,15 @@ class FailingService:
         return not self.spans.hits and not self.counts.hits and not self.unreached.hits
 
     def dump(self) -> list[Any]:
-        parts = (self.spans, self.counts, self.pace, self.logs, self.unreached)
-        return [*(part.dump() for part in parts), self.seen_since, self.failing_since]
+        parts = (self.spans, self.counts, self.logs, self.unreached)
+        return [*(part.dump() for part in parts), self.seen_since, self.failing_since, self.lately_s, self.usually_s]
 
     @classmethod
     def load(cls, state: list[Any]) -> FailingService:
         service = cls(1.0, 0.0)
-        service.spans, service.counts, service.pace = (Share.load(part) for part in state[:3])
-        service.logs, service.unreached = (ErrorRate.load(part) for part in state[3:5])
-        service.seen_since, service.failing_since = state[5:]
+        service.spans, service.counts = Share.load(state[0]), Share.load(state[1])
+        service.logs, service.unreached = (ErrorRate.load(part) for part in state[2:4])
+        service.seen_since, service.failing_since, service.lately_s, service.usually_s = state[4:]
         return service
 
 
@@ -184,6 +105,8 @@ class FailingServices:
     def __init__(self, window_s: float) -> None:
         self.window_s = window_s
         self.dropped = 0
+        self.began_at: float | None = None
+        """Since when there is anything to see: a service known by its errors alone was well since then."""
         self.services: OrderedDict[str, FailingService] = OrderedDict()
         self.suspects: dict[str, None] = {}
         """Services with failures in the window."""
@@ -205,14 +128,22 @@ class FailingServices:
 
     def add(self, call: Answers) -> None:
         """Count the answers of a source, and the failures among them; an error log is a failure without an answer."""
-        at, name, source, channel, failures = call.at, call.service or call.source, call.source, call.channel, call.failures
-        known = self.of(name, at)
+        at, name, source, channel, failures = (
+            call.at,
+            call.service or call.source,
+            call.source,
+            call.channel,
+            call.failures,
+        )
+        if self.began_at is None:
+            self.began_at = at
+        known = self.of(name, self.began_at if channel == LOGS else at)
         if channel == LOGS:
             known.logs.add(at, failures)
         else:
             (known.spans if channel == SPANS else known.counts).add(at, call.calls, failures)
             if call.busy_s:
-                known.pace.add(at, call.calls, int(call.busy_s * 1e3))
+                known.took(call.busy_s / call.calls)
         if call.unreached:
             known.unreached.add(at, call.unreached)
         if failures:
@@ -302,11 +233,13 @@ class FailingServices:
         self._database = [ErrorRate(self.window_s, 0.0) for _ in (SPANS, COUNTS, LOGS)]
         self._sources.clear()
         self._exports.clear()
+        self.began_at = None
         self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
             "dropped": self.dropped,
+            "began_at": self.began_at,
             "services": [[name, service.dump()] for name, service in self.services.items()],
             "suspects": list(self.suspects),
             "database": [rate.dump() for rate in self._database],
@@ -316,7 +249,7 @@ class FailingServices:
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self.dropped = state["dropped"]
+        self.dropped, self.began_at = state["dropped"], state["began_at"]
         for name, service in state["services"]:
             self.services[name] = FailingService.load(service)
         self.suspects = dict.fromkeys(state["suspects"])

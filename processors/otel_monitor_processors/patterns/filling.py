@@ -9,7 +9,7 @@ from otel_monitor_processors.patterns.level_history import LevelHistory
 
 HORIZON_S = 700.0
 """How far ahead a forecast counts."""
-HOLD_AT = 0.3
+HOLD_AT = 0.25
 """Score from which a climb is held on to: what comes later is measured from where it began."""
 
 _LEAST_RISE = 0.05
@@ -21,6 +21,10 @@ _PATIENCE_S = 300.0
 _PATIENCE = 4.0
 _LONGEST_S = 3_600.0
 _CELLS_AFTER = 4
+_HELD = 0.8
+"""What a climb that goes on is worth, seen from where it began and without regard to its shape."""
+_EVERY_S = 15.0
+_EVERY_HELD_S = 60.0
 _DROP = 0.3
 _LEAST_DROP = 0.02
 _PRECEDENT_FADE = 0.999
@@ -34,7 +38,7 @@ class Filling:
     level has given back half of it, stands still, or has been there for an hour and is the normal state.
     """
 
-    __slots__ = ("_bottom", "_held_at", "_high", "_high_at", "_peak", "_score", "_top", "climb", "history")
+    __slots__ = ("_bottom", "_held_at", "_high", "_high_at", "_next_at", "_peak", "_score", "_top", "climb", "history")
 
     def __init__(self) -> None:
         self.history = LevelHistory()
@@ -43,6 +47,7 @@ class Filling:
         self._held_at: float | None = None
         self._high = 0.0
         self._high_at = 0.0
+        self._next_at = 0.0
         self._top = 0.0
         self._peak = 0.0
         self._bottom = 2.0
@@ -59,9 +64,14 @@ class Filling:
             return
         low = history.lows[-1]
         self._precedent(low)
-        fresh = self._find(busier) if len(history) >= _MIN_CELLS else None
+        due = at >= self._next_at and len(history) >= _MIN_CELLS
+        if due:
+            self._next_at = at + (_EVERY_S if self._held_at is None else _EVERY_HELD_S)
+        fresh = self._find(busier) if due else None
         if self._held_at is not None:
             self._hold(at, low, fresh)
+        elif not due:
+            return
         elif fresh is not None:
             self.climb, self._score = fresh, self._worth(fresh)
             if self._score >= HOLD_AT:
@@ -107,14 +117,23 @@ class Filling:
         share = max(climb.share, min(1.0, (low - climb.base) / max(0.05, 1.0 - climb.base)))
         if fresh is not None and self._worth(fresh) > self._score:
             self._score = self._worth(fresh)
-        self._score = max(self._score, share if low >= _FULL else 0.0)
+        self._score = max(self._score, share if low >= _FULL else _HELD * share)
         self.climb = climb._replace(level=low, share=share)
 
     def dump(self) -> list[Any]:
         return [
             self.history.dump(),
             list(self.climb) if self.climb is not None else None,
-            *(self._score, self._held_at, self._high, self._high_at, self._top, self._peak, self._bottom),
+            *(
+                self._score,
+                self._held_at,
+                self._high,
+                self._high_at,
+                self._next_at,
+                self._top,
+                self._peak,
+                self._bottom,
+            ),
         ]
 
     @classmethod
@@ -123,5 +142,5 @@ class Filling:
         history, climb, *rest = state
         it.history = LevelHistory.load(history)
         it.climb = Climb(*climb) if climb is not None else None
-        it._score, it._held_at, it._high, it._high_at, it._top, it._peak, it._bottom = rest
+        it._score, it._held_at, it._high, it._high_at, it._next_at, it._top, it._peak, it._bottom = rest
         return it

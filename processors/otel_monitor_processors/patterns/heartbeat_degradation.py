@@ -12,12 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_monitor_processors.observation import Change, Heartbeat, Membership, MetricPoint, TraceRef
-from otel_monitor_processors.patterns import heartbeat_wording as wording
+from otel_monitor_processors.observation import Change, Heartbeat, Membership, MetricPoint
+from otel_monitor_processors.patterns import heartbeat_wording
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.deadlines import Deadlines
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.heartbeats import Fleet, Rhythm
+from otel_monitor_processors.patterns.heartbeat_wording import Said
+from otel_monitor_processors.patterns.heartbeats import GIVEN_UP, SILENT, Fleet, Rhythm
 from otel_monitor_processors.patterns.lateness import Habit
 from otel_monitor_processors.patterns.observers import Observer, Observers, is_failing, was_deaf
 from otel_monitor_processors.patterns.pace import BEATS
@@ -25,7 +26,7 @@ from otel_monitor_processors.patterns.silences import Silences
 from otel_monitor_processors.patterns.verdict import Pattern
 
 KNOTS: dict[str, Knots] = {
-    "late": ((1.5, 0.02), (3.0, 0.1), (4.5, 0.4), (5.0, 0.55), (6.5, 0.85), (8.0, 0.97)),
+    "late": ((1.0, 0.05), (2.5, 0.2), (3.5, 0.4), (4.2, 0.55), (5.0, 0.85), (6.5, 0.95)),
     "silent": ((1.0, 0.01), (3.0, 0.1), (5.0, 0.4), (6.0, 0.8), (8.0, 0.95), (12.0, 0.99)),
     "lost": ((4.0, 0.3), (9.0, 0.92), (12.0, 0.97)),
 }
@@ -43,8 +44,6 @@ _BACK_WITHIN = 1.2
 _UNKNOWN_USUAL_S = 2.0
 _LOOK_AGAIN_S = 0.5
 _MIN_BEATS = 5
-_TOGETHER_SHARE = 0.6
-_TOGETHER_MIN = 3
 _DEAF_PATIENCE_S = 60.0
 _DEAF_PATIENCE = 12.0
 _FORGET_GIVEN_UP_S = 900.0
@@ -53,21 +52,23 @@ _FORGET_SILENT = 20.0
 _TIDY_EVERY_S = 5.0
 _LATE_BEAT_S = 2.0
 _NOTICEABLE = 0.3
-_LN10 = math.log(10.0)
 _WORKER_ID = "orchestrator.worker.id"
-GIVEN_UP = "given up by its orchestrator"
-SILENT = "silent"
 
 
 class HeartbeatDegradation:
-    """Detects late, irregular and lost workers from the heartbeats that their observer receives."""
+    """Detects late, irregular and lost workers from the heartbeats that their observer receives.
+
+    Args:
+        gates: what it takes at least.
+        memory: how many gaps of a worker to remember; more than forty tell no more.
+    """
 
     pattern = Pattern.HEARTBEAT_DEGRADATION
 
     def __init__(self, gates: Gates | None = None, memory: int = 100) -> None:
         self.gates = gates or Gates()
-        self._memory = memory
-        self._dropped = 0
+        self._margin = BEATS._replace(kept=max(BEATS.least, min(memory, BEATS.kept)))
+        self.dropped = 0
         self._workers: OrderedDict[str, Rhythm] = OrderedDict()
         self._observers = Observers()
         self._late: dict[str, Rhythm] = {}
@@ -84,11 +85,6 @@ class HeartbeatDegradation:
             "orchestrator.worker.failures": self._failures,
         }
 
-    @property
-    def dropped(self) -> int:
-        """How many workers and observers were let go for want of room."""
-        return self._dropped + self._observers.dropped
-
     def interests(self) -> Interests:
         """Heartbeats as their receiver saw them, changes of membership, and metrics about both."""
         return {Heartbeat: self._heartbeat, Membership: self._member, MetricPoint: self._metric}
@@ -102,7 +98,7 @@ class HeartbeatDegradation:
         rhythm = self._workers.get(worker)
         if rhythm is None:
             self._add(worker, name, at)
-            self._observers.get(name, at).last = at
+            self._observer(name, at).last = at
             return False
         if rhythm.is_repeated(at):
             return False
@@ -111,13 +107,13 @@ class HeartbeatDegradation:
                 return False
             self._come(rhythm, at)
         observer = self._hear(rhythm, name, at)
-        usable = rhythm.last >= observer.deaf_to
+        usable = not observer.excuses(rhythm.last)
         was_lost = rhythm.lost_at is not None
         usual = rhythm.beats.usual
         if usable and usual > 0.0:
             self._silences.add((at - rhythm.last) / usual)
             self._habits[0].miss(rhythm.beats.missed(at - rhythm.last))
-        news = rhythm.beat(at, usable, self._habits)
+        news = rhythm.beat(at, usable, self._habits, self._margin)
         if was_lost or rhythm.silence:
             rhythm.resume(at)
             self._lost.pop(worker, None)
@@ -131,20 +127,27 @@ class HeartbeatDegradation:
 
     def _hear(self, rhythm: Rhythm, name: str, at: float) -> Observer:
         """An observer has heard of a worker; whether it was deaf before that."""
-        observer = self._observers.get(name, at)
+        observer = self._observer(name, at)
         if at - observer.last > _NOTICEABLE * rhythm.beats.usual > 0.0 and was_deaf(
             name, observer.last, at, self._workers.values()
         ):
-            observer.deaf_from, observer.deaf_to = observer.last, at
+            observer.was_deaf(at, rhythm.beats.usual)
         observer.last = max(observer.last, at)
         rhythm.observer = name
+        return observer
+
+    def _observer(self, name: str, at: float) -> Observer:
+        observer = self._observers.find(name)
+        if observer is None:
+            observer, kept = self._observers.add(name, at)
+            self.dropped += not kept
         return observer
 
     def _add(self, worker: str, observer: str, at: float) -> Rhythm:
         if len(self._workers) >= _MAX_WORKERS:
             oldest, gone = self._workers.popitem(last=False)
             self._forget(oldest, gone)
-            self._dropped += 1
+            self.dropped += 1
         rhythm = Rhythm(observer, at)
         self._workers[worker] = rhythm
         return rhythm
@@ -245,7 +248,7 @@ class HeartbeatDegradation:
             return False
         if rhythm.left_at is not None:
             self._come(rhythm, point.at)
-        self._observers.get(point.source, point.at).export(point.at)
+        self._observer(point.source, point.at).export(point.at)
         news = rhythm.age(point.at, point.value, self._habits) and self._sort(worker, rhythm)
         if rhythm.is_recorded:
             return news
@@ -263,7 +266,7 @@ class HeartbeatDegradation:
 
     def _failures(self, point: MetricPoint) -> bool:
         if point.value > 0.0:
-            observer = self._observers.get(point.source, point.at)
+            observer = self._observer(point.source, point.at)
             observer.failures = point.at, point.value
         return False
 
@@ -292,7 +295,9 @@ class HeartbeatDegradation:
 
     def _silence(self, rhythm: Rhythm, now: float) -> float:
         """How improbable it is that nothing has been heard of a worker for so long, by chance."""
-        p = self._silences.log10_p(now - rhythm.heard, rhythm.usual, self._habits[0].missing)
+        observer = self._observers.find(rhythm.observer)
+        since = rhythm.heard if observer is None else max(rhythm.heard, observer.deaf_to)
+        p = self._silences.log10_p(now - since, rhythm.usual, self._habits[0].missing)
         return max(0.0, -p - math.log10(self._active()))
 
     def _judge(self, worker: str, rhythm: Rhythm, now: float) -> None:
@@ -333,9 +338,11 @@ class HeartbeatDegradation:
         if deaf is None:
             observer = self._observers.find(name)
             workers = self._workers.values()
-            deaf = observer is not None and (was_deaf(name, observer.last, now, workers) or is_failing(name, now, workers))
+            deaf = observer is not None and (
+                was_deaf(name, observer.last, now, workers) or is_failing(name, now, workers)
+            )
             known[name] = deaf
-        return deaf or rhythm.last < self._observers.get(name, now).deaf_to
+        return deaf
 
     def pause(self, gap_s: float) -> None:
         """Nobody was there to receive: every silence is shorter by the pause."""
@@ -347,10 +354,11 @@ class HeartbeatDegradation:
         """Who was given up long ago is not part of the fleet any more."""
         self._tidied = now
         for worker, rhythm in [*self._lost.items()]:
-            given_up = rhythm.lost_reason == GIVEN_UP and rhythm.lost_at is not None
-            if given_up and now - (rhythm.lost_at or now) > _FORGET_GIVEN_UP_S:
-                self._leave(worker, rhythm, now)
-            elif not given_up and self._is_gone(rhythm, now):
+            if rhythm.lost_reason == GIVEN_UP and rhythm.lost_at is not None:
+                over = now - rhythm.lost_at > _FORGET_GIVEN_UP_S
+            else:
+                over = self._is_gone(rhythm, now)
+            if over:
                 self._leave(worker, rhythm, now)
 
     def _is_gone(self, rhythm: Rhythm, now: float) -> bool:
@@ -369,79 +377,31 @@ class HeartbeatDegradation:
             self._confirm(now)
         if now - self._tidied >= _TIDY_EVERY_S:
             self._tidy(now)
-        if self._lost:
-            yield from self._lost_finding(now)
-        if self._late:
-            yield from self._late_finding(now)
+        lost = {worker: rhythm for worker, rhythm in self._lost.items() if rhythm.lost_at is not None} or self._lost
+        if lost and self._enough(len(lost)):
+            said = heartbeat_wording.of_lost(lost, self._active(), now)
+            yield self._found(said, KNOTS[said.kind])
+        if self._late and self._enough(len(self._late)):
+            said = heartbeat_wording.of_late(self._late, self._workers.values(), self._active(), now)
+            yield self._found(said, KNOTS[said.kind])
 
     def _enough(self, count: int) -> bool:
         return count >= max(1.0, self.gates.failure_rate_threshold * self._active())
 
-    def _lost_finding(self, now: float) -> Iterable[Finding]:
-        lost = {worker: rhythm for worker, rhythm in self._lost.items() if rhythm.lost_at is not None} or self._lost
-        if not self._enough(len(lost)):
-            return
-        workers = sorted(lost)
-        given_up = any(rhythm.lost_reason == GIVEN_UP for rhythm in lost.values())
-        score = max(rhythm.silence for rhythm in lost.values())
-        first = min(workers, key=lambda worker: (lost[worker].lost_at or now, worker))
-        traces = tuple(rhythm.trace for rhythm in lost.values() if rhythm.trace is not None)[:5]
-        what = wording.lost(lost, workers, self._active(), now)
-        evidence = wording.numbers(lost, workers, self._active(), now)
-        yield self._finding("lost", "lost" if given_up else "silent", score, tuple(workers), first, what, evidence, traces)
-
-    def _late_finding(self, now: float) -> Iterable[Finding]:
-        late = self._late
-        top = max(rhythm.evidence for rhythm in late.values())
-        if not self._enough(len(late)):
-            return
-        workers = sorted(late)
-        score = max(0.0, top - math.log(self._active())) / _LN10
-        observers = self._blamed(late)
-        what = wording.late(late, workers, self._active(), observers)
-        evidence = {"together": bool(observers), **wording.numbers(late, workers, self._active(), now)}
-        sources = observers or tuple(workers)
-        yield self._finding("late", "late", score, sources, sources[0], what, evidence)
-
-    def _blamed(self, late: dict[str, Rhythm]) -> tuple[str, ...]:
-        """The observers most of whose workers are late together."""
-        counts: dict[str, int] = {}
-        for rhythm in late.values():
-            counts[rhythm.observer] = counts.get(rhythm.observer, 0) + 1
-        suspects = {name for name, count in counts.items() if name and count >= _TOGETHER_MIN}
-        if not suspects:
-            return ()
-        whole: dict[str, int] = {}
-        for rhythm in self._workers.values():
-            if rhythm.observer in suspects and rhythm.left_at is None:
-                whole[rhythm.observer] = whole.get(rhythm.observer, 0) + 1
-        blamed = sorted(name for name in suspects if counts[name] >= _TOGETHER_SHARE * whole.get(name, 1))
-        return tuple(blamed)
-
-    def _finding(
-        self,
-        scope: str,
-        kind: str,
-        score: float,
-        sources: tuple[str, ...],
-        root: str,
-        summary: str,
-        evidence: dict[str, Any],
-        traces: tuple[TraceRef, ...] = (),
-    ) -> Finding:
+    def _found(self, said: Said, knots: Knots) -> Finding:
         return Finding(
             pattern=self.pattern,
-            scope=scope,
-            confidence=interpolate(KNOTS[kind], score),
-            sources=sources,
-            root=root,
-            summary=summary,
+            scope=said.scope,
+            confidence=interpolate(knots, said.score),
+            sources=said.sources,
+            root=said.root,
+            summary=said.summary,
             window_s=self.gates.time_window_s,
             sure=True,
-            kind=kind,
-            score=score,
-            evidence=evidence,
-            traces=traces,
+            kind=said.kind,
+            score=said.score,
+            evidence=said.evidence,
+            traces=said.traces,
         )
 
     # -- state ------------------------------------------------------------------------------------------
@@ -454,12 +414,12 @@ class HeartbeatDegradation:
         self._deadlines.clear()
         self._silences = Silences()
         self._habits = Habit(), Habit(), Habit()
-        self._dropped = self._left = 0
+        self.dropped = self._left = 0
         self._tidied = -math.inf
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self._dropped,
+            "dropped": self.dropped,
             "deadlines": self._deadlines.dump(),
             "observers": self._observers.dump(),
             "silences": self._silences.dump(),
@@ -472,7 +432,7 @@ class HeartbeatDegradation:
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._dropped = state["dropped"]
+        self.dropped = state["dropped"]
         self._deadlines.load(state["deadlines"])
         self._observers.load(state["observers"])
         self._silences = Silences.load(state["silences"])

@@ -2,22 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from otel_monitor_processors.patterns.heartbeats import Rhythm
+from otel_monitor_processors.observation import TraceRef
+from otel_monitor_processors.patterns.heartbeats import GIVEN_UP, SILENT, Rhythm
 from otel_monitor_processors.patterns.pace import Pace
 
+_TOGETHER_SHARE = 0.6
+_TOGETHER_MIN = 3
+_LN10 = math.log(10.0)
+_MAX_TRACES = 5
 _MAX_NAMED = 20
 
 
-def lost(rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, now: float) -> str:
+class Said(NamedTuple):
+    """A finding, but for how sure it is."""
+
+    scope: str
+    kind: str
+    score: float
+    sources: tuple[str, ...]
+    root: str
+    summary: str
+    evidence: dict[str, Any]
+    traces: tuple[TraceRef, ...] = ()
+
+
+def of_lost(rhythms: Mapping[str, Rhythm], fleet: int, now: float) -> Said:
+    """Workers that are lost, or may be: the strongest evidence counts."""
+    workers = sorted(rhythms)
+    given_up = any(rhythm.lost_reason == GIVEN_UP for rhythm in rhythms.values())
+    return Said(
+        "lost",
+        "lost" if given_up else SILENT,
+        max(rhythm.silence for rhythm in rhythms.values()),
+        tuple(workers),
+        min(workers, key=lambda worker: (rhythms[worker].lost_at or now, worker)),
+        _lost_summary(rhythms, workers, fleet, now),
+        _all_numbers("lost", rhythms, workers, fleet, now),
+        tuple(rhythm.trace for rhythm in rhythms.values() if rhythm.trace is not None)[:_MAX_TRACES],
+    )
+
+
+def of_late(rhythms: Mapping[str, Rhythm], everybody: Collection[Rhythm], fleet: int, now: float) -> Said:
+    """Workers whose heartbeats are late; where most of an observer's are, the observer is named."""
+    workers = sorted(rhythms)
+    observers = _blamed(rhythms, everybody)
+    sources = observers or tuple(workers)
+    most = max(rhythm.evidence for rhythm in rhythms.values())
+    return Said(
+        "late",
+        "late",
+        max(0.0, most - math.log(fleet)) / _LN10,
+        sources,
+        sources[0],
+        _late_summary(rhythms, workers, fleet, observers),
+        {"together": bool(observers), **_all_numbers("late", rhythms, workers, fleet, now)},
+    )
+
+
+def _blamed(rhythms: Mapping[str, Rhythm], everybody: Collection[Rhythm]) -> tuple[str, ...]:
+    """The observers most of whose workers are late together."""
+    late: dict[str, int] = {}
+    for rhythm in rhythms.values():
+        late[rhythm.observer] = late.get(rhythm.observer, 0) + 1
+    suspects = {name for name, count in late.items() if name and count >= _TOGETHER_MIN}
+    if not suspects:
+        return ()
+    whole: dict[str, int] = {}
+    for rhythm in everybody:
+        if rhythm.observer in suspects and rhythm.left_at is None:
+            whole[rhythm.observer] = whole.get(rhythm.observer, 0) + 1
+    return tuple(sorted(name for name in suspects if late[name] >= _TOGETHER_SHARE * whole.get(name, 1)))
+
+
+def _lost_summary(rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, now: float) -> str:
     """Who is lost, since when, and why that is assumed."""
     parts = ", ".join(_lost(worker, rhythms[worker], now) for worker in workers[:_MAX_NAMED])
     return f"{len(workers)} of {fleet} workers lost: {parts}"
 
 
-def late(rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, observers: Sequence[str]) -> str:
+def _late_summary(rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, observers: Sequence[str]) -> str:
     """Whose heartbeats have become longer, and how much."""
     parts = ", ".join(_late(worker, rhythms[worker]) for worker in workers[:_MAX_NAMED])
     said = f"heartbeats of {len(workers)} of {fleet} workers degraded: {parts}"
@@ -26,9 +93,11 @@ def late(rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, obse
     return said
 
 
-def numbers(rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, now: float) -> dict[str, Any]:
+def _all_numbers(
+    scope: str, rhythms: Mapping[str, Rhythm], workers: Sequence[str], fleet: int, now: float
+) -> dict[str, Any]:
     """The numbers behind it."""
-    return {"workers": fleet, "rhythms": {worker: _numbers(rhythms[worker], now) for worker in workers[:_MAX_NAMED]}}
+    return {"workers": fleet, scope: {worker: _numbers(rhythms[worker], now) for worker in workers[:_MAX_NAMED]}}
 
 
 def _numbers(rhythm: Rhythm, now: float) -> dict[str, Any]:
@@ -61,4 +130,5 @@ def _lost(worker: str, rhythm: Rhythm, now: float) -> str:
 def _late(worker: str, rhythm: Rhythm) -> str:
     pace = _pace(rhythm)
     median_s, longest_s = pace.now()
-    return f"{worker} (every {median_s:.2g} s, up to {longest_s:.2g} s; was {pace.usual:.2g} s, at most {pace.bound:.2g} s)"
+    before = f"was {pace.usual:.2g} s, at most {pace.bound:.2g} s"
+    return f"{worker} (every {median_s:.2g} s, up to {longest_s:.2g} s; {before})"

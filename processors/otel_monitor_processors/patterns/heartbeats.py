@@ -6,8 +6,10 @@ from typing import Any
 
 from otel_monitor_processors.observation import TraceRef
 from otel_monitor_processors.patterns.lateness import Habit
-from otel_monitor_processors.patterns.pace import ANSWERS, BEATS, MEANS, Pace
+from otel_monitor_processors.patterns.pace import ANSWERS, BEATS, MEANS, Margin, Pace
 
+GIVEN_UP = "given up by its orchestrator"
+SILENT = "silent"
 Fleet = tuple[Habit, Habit, Habit]
 """How often single gaps, means and answers were long in the whole fleet."""
 
@@ -15,6 +17,7 @@ _MEAN_OF = 4
 _MEAN_OVER_S = 10.0
 _REPORTED_S = 300.0
 """So long after an export that told a mean, means are taken from exports: they are complete."""
+_ANOTHER = 0.3
 _SLOW_SHARE = 0.2
 _REPEATED_S = 0.05
 _REPEATED_SHARE = 0.1
@@ -26,9 +29,10 @@ class Rhythm:
     """One worker's heartbeats.
 
     `beats` are the gaps between heartbeats that its observer recorded one by one; `means` those of ten seconds or
-    more together, or of an export where only metrics tell of them; `answers` how long the worker itself waited for
-    an answer. They are accounts of the same heartbeats, of which the strongest counts. `last` is the last heartbeat that is known of. A worker is `lost_at` a time if it was given up, or silent for
-    so long that `silence` (-log10 of the probability, corrected for the number of workers) leaves little doubt.
+    more together, or of an export where metrics tell of them; `answers` how long the worker itself waited for an
+    answer. They are accounts of the same heartbeats, of which the strongest counts. `last` is the last heartbeat
+    that was recorded. A worker is `lost_at` a time if it was given up, or silent for so long that `silence`
+    (-log10 of the probability, corrected for the number of workers) leaves little doubt.
     """
 
     __slots__ = (
@@ -92,13 +96,16 @@ class Rhythm:
         gap = at - self.last
         return gap < _REPEATED_S or gap < _REPEATED_SHARE * self.beats.usual
 
-    def beat(self, at: float, usable: bool, fleet: Fleet) -> bool:
+    def beat(self, at: float, usable: bool, fleet: Fleet, margin: Margin = BEATS) -> bool:
         """A heartbeat has arrived; the gap before it is `usable` if nothing else explains it. True: news."""
         gap = at - self.last
         self.last = at
         if not usable:
             return False
-        news = self.beats.gap(at, gap, BEATS, fleet[0])
+        before = self.beats.usual
+        news = self.beats.gap(at, gap, margin, fleet[0])
+        if abs(self.beats.usual - before) > _ANOTHER * before > 0.0:
+            self.means = Pace()  # another rhythm has been learned
         if self.mean_at is not None and at - self.mean_at < _REPORTED_S:
             return news
         self._counted += 1 + self.beats.missed(gap)

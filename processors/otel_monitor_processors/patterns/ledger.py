@@ -35,6 +35,19 @@ class Count(NamedTuple):
     spread: int
 
 
+class _View:
+    """A window, and the past as it looks from there; events are seconds where hits are counted by time."""
+
+    __slots__ = ("events", "hits", "past_events", "past_hits", "spread")
+
+    def __init__(self, past_events: float, past_hits: float) -> None:
+        self.events = 0.0
+        self.hits = 0
+        self.spread = 0
+        self.past_events = past_events
+        self.past_hits = past_hits
+
+
 class Ledger:
     """Hits among events in buckets of a few seconds, and the share that was usual before.
 
@@ -141,35 +154,51 @@ class Ledger:
                 spread += bucket[1] > 0
         return Count(events, hits, others, spread)
 
-    def usual(self, now: float, buckets: int) -> tuple[float, float]:
-        """The share, or hits a second, that was usual before the last so many buckets; and of how many events."""
-        oldest = int(now // self.bucket_s) - buckets
-        events, hits = self._past_events, self._past_hits
-        for index, bucket in self._buckets.items():
-            if index <= oldest and not bucket[3]:
-                hits += bucket[1]
-                events += 0 if self._by_time else bucket[0]
-        if self._by_time:
-            events = max(0.0, events - buckets * self.bucket_s)
-        return max(self._floor, (hits + self._prior * self._floor) / (events + self._prior)), events
-
     def score(self, now: float) -> tuple[float, int]:
         """-log10 of the chance of so many hits on the most telling time scale, corrected; and that scale."""
-        best, scale, before = 0.0, WINDOWS[0], -1
-        if self._newest is not None and self._newest < int(now // self.bucket_s):
-            self._advance(int(now // self.bucket_s))
-        for buckets in WINDOWS:
-            count = self.window(now, buckets)
-            if count.hits == before or not count.hits:
-                continue
-            before = count.hits
-            share, past = self.usual(now, buckets)
-            mean = _EXCESS * share * (buckets * self.bucket_s if self._by_time else count.events)
-            log10_p = log10_negative_binomial_tail(count.hits, mean, 1.0 + share * past)
-            strength = min(-log10_p - _LOOKS, _BURST * count.spread)
+        newest = int(now // self.bucket_s)
+        if self._newest is not None and self._newest < newest:
+            self._advance(newest)
+        best, scale, before = 0.0, WINDOWS[0], 0
+        for buckets, view in zip(WINDOWS, self._views(newest), strict=True):
+            if view.hits == before:
+                continue  # nothing that a shorter window does not have
+            before = view.hits
+            share = max(self._floor, (view.past_hits + self._prior * self._floor) / (view.past_events + self._prior))
+            mean = _EXCESS * share * view.events
+            log10_p = log10_negative_binomial_tail(view.hits, mean, 1.0 + share * view.past_events)
+            strength = min(-log10_p - _LOOKS, _BURST * view.spread)
             if strength > best:
                 best, scale = strength, buckets
         return best, scale
+
+    def beside(self, now: float, buckets: int) -> tuple[int, int]:
+        """Hits and others of the last so many buckets, since the one in which the first was hit."""
+        oldest = int(now // self.bucket_s) - buckets
+        first = min((index for index, bucket in self._buckets.items() if index > oldest and bucket[1]), default=None)
+        if first is None:
+            return 0, 0
+        after = [bucket for index, bucket in self._buckets.items() if index > first]
+        return sum([bucket[1] for bucket in after]), sum([bucket[2] for bucket in after])
+
+    def _views(self, newest: int) -> list[_View]:
+        """On each time scale what the window holds, and what was before it; in one walk over the buckets."""
+        views = [_View(self._past_events, self._past_hits) for _ in WINDOWS]
+        for index, (events, hits, _, suspicious) in self._buckets.items():
+            age = newest - index
+            for buckets, view in zip(WINDOWS, views, strict=True):
+                if age < buckets:
+                    view.events += events
+                    view.hits += hits
+                    view.spread += hits > 0
+                elif not suspicious:
+                    view.past_events += events
+                    view.past_hits += hits
+        if self._by_time:
+            for buckets, view in zip(WINDOWS, views, strict=True):
+                view.events = buckets * self.bucket_s
+                view.past_events = max(0.0, self._past_events - view.events)
+        return views
 
     def goes_on(self, now: float, buckets: int) -> float:
         """The chance of no more hits than of late, if they still came as in the first half of the last `buckets`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from otel_monitor_processors.observation import (
@@ -24,7 +25,7 @@ from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.presence import Presence
 from otel_monitor_processors.patterns.unrest import Unrest
 from otel_monitor_processors.patterns.verdict import Pattern
-from otel_monitor_processors.patterns.work import Doubt, Work
+from otel_monitor_processors.patterns.work import Doubt, There, Work
 from otel_monitor_processors.tally import Tally
 
 _MAX_FLEETS = 256
@@ -42,12 +43,8 @@ _NOT_WORK = re.compile(
     re.IGNORECASE,
 )
 _CALLS, _COUNTED, _ASSIGNED, _SENT = "calls", "counted calls", "assignments", "requests"
-KNOTS: dict[str, Knots] = {
-    _CALLS: ((1.0, 0.02), (2.0, 0.15), (3.0, 0.5), (4.0, 0.75), (6.0, 0.93), (10.0, 0.98)),
-    _COUNTED: ((1.0, 0.02), (2.0, 0.15), (3.0, 0.5), (4.0, 0.75), (6.0, 0.93), (10.0, 0.98)),
-    _ASSIGNED: ((1.0, 0.02), (2.0, 0.15), (3.0, 0.5), (4.0, 0.75), (6.0, 0.93), (10.0, 0.98)),
-    _SENT: ((1.0, 0.02), (2.0, 0.15), (3.0, 0.5), (4.0, 0.75), (6.0, 0.93), (10.0, 0.98)),
-}
+_STRENGTHS: Knots = ((1.0, 0.02), (2.0, 0.15), (3.0, 0.5), (4.0, 0.72), (6.0, 0.92), (10.0, 0.97))
+KNOTS: dict[str, Knots] = dict.fromkeys((_CALLS, _COUNTED, _ASSIGNED, _SENT), _STRENGTHS)
 
 Key = tuple[str, str]
 """The sort of evidence and the service whose workers are meant."""
@@ -65,6 +62,7 @@ class LoadImbalance:
 
     def __init__(self, gates: Gates | None = None) -> None:
         self.gates = gates or Gates()
+        self.dropped = 0
         self._presence = Presence()
         self._unrest = Unrest()
         self._works: OrderedDict[Key, Work] = OrderedDict()
@@ -78,12 +76,6 @@ class LoadImbalance:
         self._forgotten = 0
         self._rolled = 0.0
         self._looked = 0.0
-
-    @property
-    def dropped(self) -> int:
-        """How many sources and fleets were let go for want of room."""
-        works = sum(work.dropped for work in self._works.values())
-        return self._forgotten + works + self._presence.dropped + sum(item.dropped for item in self._exports.values())
 
     def interests(self) -> Interests:
         """Whatever tells who has done how much, and who is there."""
@@ -212,8 +204,6 @@ class LoadImbalance:
 
     def findings(self, now: float) -> Iterable[Finding]:
         """One finding per fleet."""
-        if not self.gates.enabled:
-            return ()
         if self._fresh:
             self._take_in(now)
         if now >= self._rolled + _ROLL_S or now < self._rolled:
@@ -223,7 +213,7 @@ class LoadImbalance:
         if now >= self._looked + _LOOK_S or now < self._looked:
             self._looked = now
             self._look(now)
-        return self._found.values()
+        return self._found.values() if self.gates.enabled else ()
 
     def _roll(self, now: float) -> None:
         for service, exports in self._exports.items():
@@ -232,14 +222,26 @@ class LoadImbalance:
                     self._presence.works_for(source, service)
                 self._work((_COUNTED, service)).add(at, counts)
         for key, work in self._works.items():
-            work.roll(now, self._presence.is_there, self._doubts.get(key[1], Doubt.NONE))
+            work.roll(now, self._there(key), self._doubts.get(key[1], Doubt.NONE))
+
+        self.dropped = self._forgotten + self._presence.dropped
+        self.dropped += sum(work.dropped for work in self._works.values())
+        self.dropped += sum(exports.dropped for exports in self._exports.values())
+
+    def _there(self, key: Key) -> There:
+        """Who counts as present. Whose exports do not arrive may be busy for all that their counts tell."""
+        is_there = self._presence.is_there
+        exports = self._exports.get(key[1]) if key[0] == _COUNTED else None
+        if exports is None:
+            return is_there
+        return lambda name, since, now: exports.has_reported(name, since) and is_there(name, since, now)
 
     def _look(self, now: float) -> None:
         stands = {scope for scope, finding in self._found.items() if finding.confidence >= OPEN_AT}
         self._found = {}
         self._doubts = {}
         for key, work in self._works.items():
-            if not work.suspects:
+            if not work.suspects or not work.known:
                 continue
             finding = self._judge(key, work, now, stands=_scope(key) in stands)
             if finding is None:
@@ -253,11 +255,12 @@ class LoadImbalance:
             work.unsettle(now)
             self._doubts[key[1]] = Doubt.GRAVE
             return None
-        suspicions = work.suspicions(now, self._presence.is_there, stands=stands)
-        if not suspicions or not work.known or not self._tells(key, work):
+        there = self._there(key)
+        suspicions = work.suspicions(now, there, stands=stands)
+        if not suspicions or not self._tells(key, work):
             return None
         since = min(suspicion.since for suspicion in suspicions)
-        present = work.present(since, now, self._presence.is_there)
+        present = work.present(since, now, there)
         if len(present) < _MIN_WORKERS:
             return None
         enough = [suspicion for suspicion in suspicions if suspicion.calls >= self.gates.min_events]
@@ -331,7 +334,7 @@ class LoadImbalance:
     def dump(self) -> dict[str, Any]:
         services = {id(exports): service for service, exports in self._exports.items()}
         return {
-            "forgotten": self._forgotten,
+            "dropped": [self.dropped, self._forgotten],
             "unrest": self._unrest.dump(),
             "presence": self._presence.dump(),
             "works": [[list(key), work.dump()] for key, work in self._works.items()],
@@ -340,6 +343,7 @@ class LoadImbalance:
             "roles": sorted(self._with_roles),
             "assigners": sorted(self._assigners),
             "doubts": list(self._doubts.items()),
+            "found": [asdict(finding) | {"explains": []} for finding in self._found.values()],
             "fresh": [[list(key), list(counts.items())] for key, counts in self._fresh.items()],
             "rolled": self._rolled,
             "looked": self._looked,
@@ -347,7 +351,7 @@ class LoadImbalance:
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._forgotten, self._rolled = state["forgotten"], state["rolled"]
+        (self.dropped, self._forgotten), self._rolled = state["dropped"], state["rolled"]
         self._presence.load(state["presence"])
         self._unrest = Unrest.load(state["unrest"])
         for key, work in state["works"]:
@@ -356,8 +360,14 @@ class LoadImbalance:
         self._exporters = OrderedDict((source, self._exports[service]) for source, service in state["exporters"])
         self._with_roles, self._assigners = set(state["roles"]), set(state["assigners"])
         self._looked = state["looked"]
+        self._found = {found["scope"]: _loaded(found) for found in state["found"]}
         self._fresh = {(key[0], key[1]): dict(counts) for key, counts in state["fresh"]}
         self._doubts = {service: Doubt(doubt) for service, doubt in state["doubts"]}
+
+
+def _loaded(found: dict[str, Any]) -> Finding:
+    values = found | {"pattern": Pattern(found["pattern"]), "sources": tuple(found["sources"]), "traces": ()}
+    return Finding(**values | {"explains": frozenset(found["explains"])})
 
 
 def _scope(key: Key) -> str:

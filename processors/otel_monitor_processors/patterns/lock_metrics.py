@@ -11,6 +11,7 @@ from functools import lru_cache
 from statistics import median
 from typing import Any, NamedTuple
 
+from otel_monitor_processors.classification import Category
 from otel_monitor_processors.observation import MetricPoint
 from otel_monitor_processors.statistics import log10_normal_tail
 
@@ -19,7 +20,10 @@ _MAX_SERIES = 64
 _STEP_S = 5.0
 _KEPT = 120
 _RECENT = (2, 3, 6)
+_LATEST = 3
 _MIN_PAST = 4
+_STALE = 3.0
+"""A server that has missed so many of its exports says nothing any more."""
 _LEAST_SPREAD = 0.35
 _ROUGH = 1.2
 """Variance of the mean of the middle half against that of the mean."""
@@ -47,6 +51,8 @@ class Role(StrEnum):
     WAITS = "waits"
     DEADLOCKS = "deadlocks"
     WORK = "work"
+    ERRORS = "errors"
+    """A client's count of operations that gave up on a lock, by the category that its instrumentation has found."""
 
 
 class Rise(NamedTuple):
@@ -61,6 +67,8 @@ class Rise(NamedTuple):
 @lru_cache(maxsize=4_096)
 def role_of(name: str, attributes: tuple[tuple[str, str], ...]) -> Role | None:
     """What a series tells, by the words in its name and the values of its attributes; None: nothing of locks."""
+    if any(value == Category.CONTENTION for _, value in attributes):
+        return Role.ERRORS
     words = frozenset(re.split(r"[^a-z]+", " ".join((name, *(value for _, value in attributes))).lower()))
     if "deadlock" in words or "deadlocks" in words:
         return Role.DEADLOCKS
@@ -74,10 +82,13 @@ def role_of(name: str, attributes: tuple[tuple[str, str], ...]) -> Role | None:
 class _Server:
     """One server's steps of five seconds: for each role what its series said together, a second."""
 
-    __slots__ = ("last", "now", "past", "step")
+    __slots__ = ("every_s", "last", "newest", "now", "past", "run", "step")
 
     def __init__(self) -> None:
         self.step = -1
+        self.run = 0
+        self.every_s = _STEP_S
+        self.newest = 0.0
         self.now: dict[Role, dict[float, float]] = {}
         self.past: deque[dict[Role, float]] = deque(maxlen=_KEPT)
         self.last: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
@@ -86,14 +97,18 @@ class _Server:
         step = int(point.at // _STEP_S)
         if step > self.step:
             self.close()
+            if not self.reports(point.at):
+                self.run = 0
             self.step = step
         key = (point.name, point.attributes)
         before = self.last.get(key)
         if before is None and len(self.last) >= _MAX_SERIES:
             return
         self.last[key] = point.at
+        self.newest = max(self.newest, point.at)
         if before is None or point.at <= before:
             return
+        self.every_s = point.at - before
         value = point.value
         if role is Role.WAIT_TIME:
             value *= _SECONDS.get(point.unit, 1e-3)
@@ -107,6 +122,11 @@ class _Server:
         if self.now:
             self.past.append({role: _middle(list(moments.values())) for role, moments in self.now.items()})
             self.now = {}
+            self.run += 1
+
+    def reports(self, at: float) -> bool:
+        """Whether it has been heard of lately: what came before a gap tells nothing of what is."""
+        return at - self.newest <= _STEP_S + _STALE * max(_STEP_S, self.every_s)
 
 
 class LockMetrics:
@@ -117,10 +137,8 @@ class LockMetrics:
         self._servers: OrderedDict[str, _Server] = OrderedDict()
         self._rises: dict[str, tuple[int, Rise]] = {}
 
-    def take(self, point: MetricPoint) -> None:
-        role = role_of(point.name, point.attributes)
-        if role is None:
-            return
+    def take(self, role: Role, point: MetricPoint) -> None:
+        """A point of a series that has a role."""
         server = self._servers.get(point.source)
         if server is None:
             if len(self._servers) >= _MAX_SERVERS:
@@ -129,14 +147,14 @@ class LockMetrics:
             server = self._servers[point.source] = _Server()
         server.add(role, point)
 
-    def rises(self) -> list[Rise]:
+    def rises(self, now: float) -> list[Rise]:
         """The servers where sessions now wait for each other much more than before, the worst first."""
         found = []
         for name, server in self._servers.items():
             known = self._rises.get(name)
             if known is None or known[0] != server.step:
-                known = self._rises[name] = (server.step, _rise(name, server.past))
-            if known[1].score > 0.0:
+                known = self._rises[name] = (server.step, _rise(name, server.past, server.run))
+            if known[1].score > 0.0 and server.reports(now):
                 found.append(known[1])
         return sorted(found, key=lambda rise: -rise.score)
 
@@ -149,7 +167,7 @@ class LockMetrics:
         return [
             [
                 name,
-                server.step,
+                [server.step, server.run, server.every_s, server.newest],
                 [[role, list(moments.items())] for role, moments in server.now.items()],
                 [list(step.items()) for step in server.past],
                 [[series, list(map(list, labels)), at] for (series, labels), at in server.last.items()],
@@ -160,14 +178,14 @@ class LockMetrics:
     def load(self, state: list[Any]) -> None:
         for name, step, now, past, last in state:
             server = self._servers[name] = _Server()
-            server.step = step
+            server.step, server.run, server.every_s, server.newest = step
             server.now = {Role(role): dict(moments) for role, moments in now}
             server.past.extend({Role(role): value for role, value in item} for item in past)
             server.last = {(series, tuple((k, v) for k, v in labels)): at for series, labels, at in last}
 
 
-def _rise(name: str, steps: Sequence[dict[Role, float]]) -> Rise:
-    """Compares the last steps with those before."""
+def _rise(name: str, steps: Sequence[dict[Role, float]], run: int) -> Rise:
+    """Compares the last steps, `run` at most, with those before."""
     best = Rise(name, 0.0, 1.0, per_work=False)
     kinds = [role for role in (Role.WAIT_TIME, Role.WAITS, Role.DEADLOCKS) if any(role in step for step in steps)]
     if Role.WAIT_TIME in kinds and Role.WAITS in kinds:
@@ -175,7 +193,7 @@ def _rise(name: str, steps: Sequence[dict[Role, float]]) -> Rise:
     for role in kinds:
         waits = [step[role] for step in steps if role in step]
         work = [step.get(Role.WORK, 0.0) for step in steps if role in step]
-        for recent in _RECENT:
+        for recent in [recent for recent in _RECENT if recent <= run]:
             rise = _compare(name, waits, work, recent)
             if rise.score > best.score:
                 best = rise
@@ -200,6 +218,9 @@ def _compare(name: str, waits: list[float], work: list[float], recent: int) -> R
     middle = _middle(sizes)
     spread = max(_LEAST_SPREAD, _NORMAL_MAD * median([abs(value - middle) for value in sizes]))
     now = _middle([size(w, c) for w, c in zip(waits[-recent:], work[-recent:], strict=True)])
+    latest = _middle([size(w, c) for w, c in zip(waits[-_LATEST:], work[-_LATEST:], strict=True)])
+    if latest - middle < _MANIFOLD / 2.0:
+        return nothing  # it is over
     level = _middle(waits[-recent:])
     if now - middle < (_MANIFOLD if per_work else _TENFOLD) or level < _middle([w for w, _ in old]):
         return nothing

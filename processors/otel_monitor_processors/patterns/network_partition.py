@@ -7,6 +7,7 @@ themselves: by what they record of their own failed calls, by the work that they
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from otel_monitor_processors.classification import Category
@@ -20,6 +21,7 @@ from otel_monitor_processors.observation import (
     MetricPoint,
     OperationCount,
     Outcome,
+    TraceRef,
 )
 from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
 from otel_monitor_processors.patterns.activity import Fleet
@@ -33,11 +35,15 @@ from otel_monitor_processors.tally import Tally
 KNOTS: dict[str, Knots] = {
     "several": ((2.0, 0.02), (6.0, 0.5), (10.0, 0.9), (20.0, 0.98)),
     "one": ((2.0, 0.02), (8.0, 0.4), (12.0, 0.8), (20.0, 0.9)),
+    "own": ((4.0, 0.05), (7.0, 0.5), (12.0, 0.6), (20.0, 0.7)),
     "inward": ((2.0, 0.02), (8.0, 0.4), (12.0, 0.8), (20.0, 0.9)),
 }
 """Scores are decades of evidence for a cut, less those for its best rival."""
 
 _EVERY_S = 2.0
+_SURE = 0.9
+_LESS_OFTEN = 2.5
+"""What is sure needs no second look so soon."""
 _HOLD_S = 20.0
 _FORGET_S = 900.0
 _MAX_TRACES = 5
@@ -118,10 +124,8 @@ class NetworkPartition:
     def _member(self, membership: Membership) -> None:
         if membership.source == membership.observer:
             return
-        member = self._fleet.reports(membership.source, membership.observer)
-        if membership.change is Change.LOST:
-            member.lost = membership.at
-        else:
+        self._fleet.reports(membership.source, membership.observer)
+        if membership.change is not Change.LOST:
             self._fresh(membership.source)
 
     def _fresh(self, worker: str) -> None:
@@ -154,7 +158,9 @@ class NetworkPartition:
             return
         if self._counts:
             self._take_counts()
-        if (self._links.news or self._finding is not None) and now - self._evaluated >= _EVERY_S:
+        sure = self._finding is not None and self._finding.confidence > _SURE
+        every_s = _EVERY_S * (_LESS_OFTEN if sure else 1.0)
+        if (self._links.news or self._finding is not None) and now - self._evaluated >= every_s:
             self._evaluated = now
             self._links.news = False
             self._evaluate(now)
@@ -171,7 +177,7 @@ class NetworkPartition:
         self._counts.clear()
 
     def _evaluate(self, now: float) -> None:
-        cut = best_cut(self._links, self._fleet, now) if len(self._links) else None
+        cut = best_cut(self._links, self._fleet, now, self.gates.time_window_s) if len(self._links) else None
         found = self._judge(cut, now) if cut is not None and not healed(cut, self._links, self._fleet, now) else None
         if found is not None and found.confidence >= 0.3:
             self._finding, self._found_at = found, now
@@ -180,13 +186,18 @@ class NetworkPartition:
 
     def _judge(self, cut: Cut, now: float) -> Finding | None:
         named, others = self._sides(cut)
-        if not named:
+        if not named or len(named) < self.gates.failure_rate_threshold * len(self._fleet.members):
             return None
         outward = any(way.source in named for way in cut.crossing)
-        kind = "inward" if not outward else "several" if len(named) > 1 else "one"
+        if self._fleet.sole_narrator:
+            if len(named) < 2 and not outward:
+                return None  # that one has crashed, more likely
+            kind = "own"
+        else:
+            kind = "inward" if not outward else "several" if len(named) > 1 else "one"
         failures = sum(way.edge.run for way in cut.crossing)
         confidence = interpolate(KNOTS[kind], cut.score)
-        if confidence < 0.05 or failures < min(4, self.gates.min_events):
+        if confidence < 0.05 or failures < self.gates.min_events:
             return None
         traces = [way.edge.trace for way in cut.crossing if way.edge.trace is not None]
         return Finding(
@@ -216,7 +227,7 @@ class NetworkPartition:
     def _sides(self, cut: Cut) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The side that is cut off, and the other one: that with who receives heartbeats, else the larger one."""
         sides = [cut.side, cut.nodes - cut.side]
-        hubs = self._fleet.observers.keys() or self._hubs(cut)
+        hubs = self._fleet.observers.keys() or self._hubs(cut) | {ORCHESTRATOR_PEER}
         weights = [(len(side & hubs), len(side), sorted(side)) for side in sides]
         inner, outer = (sides[0], sides[1]) if weights[0] <= weights[1] else (sides[1], sides[0])
         hit = {node for way in cut.crossing for node in (way.source, way.peer)}
@@ -258,6 +269,7 @@ class NetworkPartition:
             "fleet": self._fleet.dump(),
             "counts": [[source, *count] for source, count in self._counts.items()],
             "times": [self._evaluated, self._forgiven, self._found_at],
+            "finding": _dump(self._finding) if self._finding is not None else None,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -266,3 +278,19 @@ class NetworkPartition:
         self._fleet.load(state["fleet"])
         self._counts = {source: [at, errors] for source, at, errors in state["counts"]}
         self._evaluated, self._forgiven, self._found_at = state["times"]
+        self._finding = _load(state["finding"]) if state["finding"] is not None else None
+
+
+def _dump(finding: Finding) -> dict[str, Any]:
+    values = {field.name: getattr(finding, field.name) for field in fields(finding)}
+    traces = [list(trace) for trace in finding.traces]
+    return {**values, "sources": list(finding.sources), "explains": list(finding.sources), "traces": traces}
+
+
+def _load(state: dict[str, Any]) -> Finding:
+    values = dict(state)
+    values["pattern"] = Pattern(values["pattern"])
+    values["sources"] = tuple(values["sources"])
+    values["explains"] = frozenset(values["explains"])
+    values["traces"] = tuple(TraceRef(*trace) for trace in values["traces"])
+    return Finding(**values)

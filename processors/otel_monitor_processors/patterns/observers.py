@@ -11,6 +11,9 @@ _MAX_OBSERVERS = 1_000
 _MIN_DUE = 3
 """So many workers do not miss a heartbeat at once by chance."""
 _DUE_MARGIN = 1.15
+_NEVER = -1e18
+_AGAIN = 3.0
+_EXCUSED = 5
 _OVERDUE = 2.2
 _OVERDUE_SHARE = 0.6
 
@@ -18,13 +21,24 @@ _OVERDUE_SHARE = 0.6
 class Observer:
     """A receiver of heartbeats: its last one, when it was last deaf, its last two exports of metrics."""
 
-    __slots__ = ("deaf_from", "deaf_to", "exported", "failures", "last", "previous")
+    __slots__ = ("_deaf_run", "deaf_to", "exported", "failures", "last", "previous")
 
     def __init__(self, last: float) -> None:
         self.last = last
-        self.deaf_from = self.deaf_to = float("-1e18")
+        self.deaf_to = _NEVER
+        self._deaf_run = 0
         self.exported = self.previous = 0.0
         self.failures: tuple[float, float] | None = None
+
+    def was_deaf(self, at: float, usual_s: float) -> None:
+        """It hears again. Who is deaf again and again is slow, and no excuse for lateness."""
+        often = at - self.deaf_to < _AGAIN * usual_s
+        self._deaf_run = self._deaf_run + 1 if often else 1
+        self.deaf_to = at
+
+    def excuses(self, last: float) -> bool:
+        """Whether a gap since `last` may be due to it."""
+        return last < self.deaf_to and self._deaf_run <= _EXCUSED
 
     def export(self, at: float) -> None:
         """Metrics came from it."""
@@ -33,12 +47,12 @@ class Observer:
 
     def dump(self) -> list[Any]:
         failures = list(self.failures) if self.failures is not None else None
-        return [self.last, self.deaf_from, self.deaf_to, self.exported, self.previous, failures]
+        return [self.last, self.deaf_to, self._deaf_run, self.exported, self.previous, failures]
 
     @classmethod
     def load(cls, state: list[Any]) -> Observer:
         observer = cls(state[0])
-        _, observer.deaf_from, observer.deaf_to, observer.exported, observer.previous, failures = state
+        _, observer.deaf_to, observer._deaf_run, observer.exported, observer.previous, failures = state
         observer.failures = (failures[0], failures[1]) if failures is not None else None
         return observer
 
@@ -47,18 +61,15 @@ class Observers:
     """All receivers of heartbeats. Beyond a thousand the newest are not told apart from nobody."""
 
     def __init__(self) -> None:
-        self.dropped = 0
         self._known: dict[str, Observer] = {}
 
-    def get(self, name: str, at: float) -> Observer:
-        observer = self._known.get(name)
-        if observer is None:
-            observer = Observer(at)
-            if len(self._known) < _MAX_OBSERVERS:
-                self._known[name] = observer
-            else:
-                self.dropped += 1
-        return observer
+    def add(self, name: str, at: float) -> tuple[Observer, bool]:
+        """A new one; False where there was no room to keep it."""
+        observer = Observer(at)
+        kept = len(self._known) < _MAX_OBSERVERS
+        if kept:
+            self._known[name] = observer
+        return observer, kept
 
     def find(self, name: str) -> Observer | None:
         return self._known.get(name)
@@ -73,14 +84,12 @@ class Observers:
 
     def clear(self) -> None:
         self._known.clear()
-        self.dropped = 0
 
     def dump(self) -> list[Any]:
-        return [self.dropped, [[name, observer.dump()] for name, observer in self._known.items()]]
+        return [[name, observer.dump()] for name, observer in self._known.items()]
 
     def load(self, state: list[Any]) -> None:
-        self.dropped = state[0]
-        self._known = {name: Observer.load(item) for name, item in state[1]}
+        self._known = {name: Observer.load(item) for name, item in state}
 
 
 def was_deaf(name: str, start: float, end: float, workers: Iterable[Rhythm]) -> bool:

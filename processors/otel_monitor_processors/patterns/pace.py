@@ -11,8 +11,10 @@ _REFRESH_EVERY = 8
 _WIDE = 0.9
 _RELEARN_S = 300.0
 _RELEARN_GAPS = 20
-_WHOLE = 0.04
-"""A gap so near to several intervals, in intervals, is one of whole intervals."""
+_WHOLE = 0.06
+"""A gap is one of several whole intervals if these differ so little from the usual one, in shares of it."""
+_REGULAR = 0.1
+"""More irregular rhythms have no whole intervals."""
 _STEADY = 1.35
 _RELEARN_ANYHOW = 6.0
 
@@ -31,7 +33,7 @@ BEATS = Margin(0.1, 1.5, 12, 40)
 """For single gaps."""
 MEANS = Margin(0.06, 0.04, 5, 24)
 """For means of several gaps: they vary less."""
-ANSWERS = Margin(4.0, 0.0, 5, 24)
+ANSWERS = Margin(1.5, 0.0, 5, 24)
 """For the time that it takes until a heartbeat is answered: it varies much."""
 
 
@@ -41,11 +43,12 @@ class Pace:
     `usual` is their median, `bound` the length above which a gap is long: it lies above what nine in ten gaps were.
     """
 
-    __slots__ = ("_gaps", "_next", "_recent", "_since", "bound", "count", "frozen_at", "lateness", "usual")
+    __slots__ = ("_gaps", "_next", "_recent", "_since", "bound", "count", "frozen_at", "lateness", "upper", "usual")
 
     def __init__(self) -> None:
         self.count = 0
         self.usual = 0.0
+        self.upper = 0.0
         self.bound = 0.0
         self.lateness = Lateness()
         self.frozen_at: float | None = None
@@ -93,6 +96,7 @@ class Pace:
         self._since = 0
         ordered = sorted(self._gaps)
         usual = self.usual = ordered[len(ordered) // 2]
+        self.upper = ordered[(3 * len(ordered)) // 4]
         wide = ordered[int(_WIDE * (len(ordered) - 1))]
         self.bound = wide + max(margin.share * wide, min(margin.pause_s, 0.5 * usual))
 
@@ -122,10 +126,12 @@ class Pace:
     def missed(self, gap_s: float) -> int:
         """How many heartbeats are missing in a gap of several whole intervals; 0 where it is none."""
         usual = self.usual
-        if usual <= 0.0 or gap_s < (2.0 - _WHOLE) * usual:
+        if usual <= 0.0 or gap_s < 1.5 * usual:
             return 0
+        scatter = max(_WHOLE, self.upper / usual - 1.0)  # of one interval
         times = round(gap_s / usual)
-        return times - 1 if abs(gap_s - times * usual) <= _WHOLE * usual * times else 0
+        off = abs(gap_s / times - usual) / usual
+        return times - 1 if scatter <= _REGULAR and times > 1 and off <= scatter else 0
 
     def now(self) -> tuple[float, float]:
         """The median and the longest of the gaps since something is suspected."""
@@ -140,12 +146,13 @@ class Pace:
     def dump(self) -> list[Any]:
         recent = list(self._recent) if self._recent is not None else None
         ring = [list(self._gaps), self._next, self._since]
-        return [self.count, self.usual, self.bound, self.lateness.dump(), self.frozen_at, ring, recent]
+        return [self.count, [self.usual, self.upper, self.bound], self.lateness.dump(), self.frozen_at, ring, recent]
 
     @classmethod
     def load(cls, state: list[Any]) -> Pace:
         pace = cls()
-        pace.count, pace.usual, pace.bound, lateness, pace.frozen_at, ring, recent = state
+        pace.count, lengths, lateness, pace.frozen_at, ring, recent = state
+        pace.usual, pace.upper, pace.bound = lengths
         pace.lateness = Lateness.load(lateness)
         gaps, pace._next, pace._since = ring
         pace._gaps = array("f", gaps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
@@ -15,7 +16,7 @@ COUNTED = "\0counted"
 """The peer of failures known by their number alone: those of a worker's own messages to its orchestrator."""
 UNRATED = (ORCHESTRATOR_PEER, COUNTED)
 
-WINDOWS_S = (15.0, 30.0, 60.0, 120.0, 240.0, 480.0)
+_WINDOWS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _WORKS = -2.5
 _SILENT = -2.0
 _CONTRADICTS = -12.0
@@ -24,6 +25,7 @@ _MOST = 9.0
 _PRIOR_FAILURES = 0.3
 _PRIOR_S = 300.0
 _SPREAD_S = 6.0
+_ENOUGH = 20.0
 _RIVALS = 1.5
 """What speaks as well for single culprits weighs more: there are more of them."""
 _SERVICE = 0.5
@@ -113,17 +115,28 @@ def _is_known(fleet: Fleet, peer: str, now: float) -> bool:
     return member is not None and member.first < now - _MIN_KNOWN_S
 
 
-def best_cut(links: Links, fleet: Fleet, now: float) -> Cut | None:
-    """The cut with the most evidence of all windows: between those who give and take work, or with all they need."""
+def best_cut(links: Links, fleet: Fleet, now: float, window_s: float) -> Cut | None:
+    """The cut with the most evidence, in windows from half of `window_s` to sixteen times as long.
+
+    It is sought between those who give and take work, and among all that they need besides.
+    """
     broken = broken_ways(links, fleet, now)
     core = _core(links, fleet)
     best: Cut | None = None
-    for window_s in WINDOWS_S:
-        since = now - window_s
+    before = -1
+    for factor in _WINDOWS:
+        since = now - factor * window_s
         recent = [_weighed(way, fleet, since, now) for way in broken if way.edge.last >= since]
+        if len(recent) == before and best is not None and best.score > _ENOUGH:
+            continue  # nothing that the shorter window did not have
+        before = len(recent)
         among = [way for way in recent if way.peer in core]
         for ways, nodes in ((among, core), (recent, None)):
-            if ways and (nodes is not None or len(among) < len(recent)):
+            if (
+                ways
+                and (nodes is not None or best is None or best.score < _ENOUGH)
+                and (nodes is not None or (len(among) < len(recent) and not fleet.sole_narrator))
+            ):
                 cut = _cut(ways, links, fleet, since, nodes)
                 if cut is not None and (best is None or cut.score > best.score):
                     best = cut
@@ -136,7 +149,7 @@ def _core(links: Links, fleet: Fleet) -> frozenset[str]:
     for source, peer in links.pairs():
         if peer in fleet.members:
             core |= {source, peer}
-    return frozenset(core)
+    return frozenset(core | {ORCHESTRATOR_PEER})
 
 
 def _cut(broken: list[Broken], links: Links, fleet: Fleet, since: float, core: frozenset[str] | None) -> Cut | None:
@@ -152,11 +165,22 @@ def _cut(broken: list[Broken], links: Links, fleet: Fleet, since: float, core: f
     if len(side) > len(graph.weights) / 2:
         side = frozenset(graph.weights) - side
     witness = Witness(broken, links, fleet, since)
-    proven = frozenset(node for node in side if witness.is_cut_off(node))
-    rivals = single_culprits(graph, proven)
+    if fleet.sole_narrator:
+        proven = frozenset(graph.weights)  # nobody else would tell
+    else:
+        proven = frozenset(node for node in side if witness.is_cut_off(node))
+    others = graph.weights.keys() - side
+    well = [node for node in others if node not in fleet.observers and _has_company(graph, node, others)]
+    rivals = single_culprits(graph, [*proven, *(node for node in well if witness.is_cut_off(node))])
     price = log10_choose(len(graph.weights), len(side))
     score = (evidence - price - _RIVALS * rivals - 0.5 * unexplained) * min(1.0, spread_s / _SPREAD_S) ** 2
     return Cut(side, score, since, frozenset(graph.weights), crossing, proven, evidence, rivals)
+
+
+def _has_company(graph: Graph, node: str, others: AbstractSet[str]) -> bool:
+    """Whether it gets through to two others of its own side: then it is not what fails."""
+    reached = [other for other, weight in graph.weights[node].items() if weight <= _WORKS and other in others]
+    return len(reached) >= 2
 
 
 class Witness:
@@ -201,7 +225,7 @@ class Witness:
 
     def _is_alive(self, node: str, ways: list[Broken]) -> bool:
         """Whether it goes on as before while others do not reach it, and is not reached by its own calls either."""
-        first, last = min(way.edge.first for way in ways), max(way.edge.ended for way in ways)
+        first = min(way.edge.first for way in ways)
         failed, quick = sum(way.edge.run for way in ways), sum(way.edge.quick for way in ways)
         if quick > _REFUSED * failed:
             return False
@@ -213,12 +237,10 @@ class Witness:
         lived_s = until - first - 1.0
         lived = member.seconds_alive(first + 1.0, until)
         usual = member.seconds_alive(first - lived_s, first)
-        return until > first + 4.0 and lived >= max(2, _AS_BEFORE * usual) and until > min(last, until - 1.0)
+        return until > first + 4.0 and lived >= max(2, _AS_BEFORE * usual)
 
 
-def _graph(
-    broken: list[Broken], links: Links, fleet: Fleet, since: float, core: frozenset[str] | None
-) -> Graph:
+def _graph(broken: list[Broken], links: Links, fleet: Fleet, since: float, core: frozenset[str] | None) -> Graph:
     """What works counts only if it did so after something had failed at one of its ends: it may be over by now."""
     directed: dict[Pair, float] = {}
     onset: dict[Pair, float] = {}

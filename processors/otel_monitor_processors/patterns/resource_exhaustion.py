@@ -12,8 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from otel_monitor_processors.classification import Category
-from otel_monitor_processors.observation import Level, OperationCount, TraceRef
+from otel_monitor_processors.observation import Level, OperationCount
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.climb import Busier
 from otel_monitor_processors.patterns.filling import Filling
@@ -26,9 +25,9 @@ from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.tally import Tally
 
 KNOTS: dict[str, Knots] = {
-    "memory": ((0.1, 0.05), (0.2, 0.2), (0.3, 0.35), (0.38, 0.55), (0.5, 0.85), (0.7, 0.97)),
-    "store": ((0.05, 0.05), (0.1, 0.25), (0.2, 0.5), (0.3, 0.85), (0.5, 0.97)),
-    "saturated": ((4.0, 0.05), (6.0, 0.3), (8.0, 0.55), (12.0, 0.85)),
+    "memory": ((0.1, 0.05), (0.2, 0.2), (0.3, 0.25), (0.42, 0.38), (0.47, 0.48), (0.5, 0.7), (0.65, 0.97)),
+    "store": ((0.05, 0.1), (0.1, 0.3), (0.2, 0.42), (0.24, 0.55), (0.28, 0.85), (0.4, 0.98)),
+    "saturated": ((3.5, 0.04), (4.6, 0.2), (5.2, 0.55), (7.0, 0.85), (10.0, 0.95)),
     "errors": ((2.0, 0.02), (4.0, 0.1), (8.0, 0.3)),
 }
 """Scores: of `memory` and `store` the share of the room that is used up, of the others decades of improbability."""
@@ -101,17 +100,12 @@ class ResourceExhaustion:
 
     def __init__(self, gates: Gates | None = None) -> None:
         self.gates = gates or Gates()
-        self._dropped = 0
+        self.dropped = 0
         self._fillings: OrderedDict[Key, Filling] = OrderedDict()
         self._rates: OrderedDict[Key, _Rate] = OrderedDict()
         self._cpu: dict[str, _Rate] = {}
         self._suspects: dict[Key, None] = {}
         self._shortages = Shortages()
-
-    @property
-    def dropped(self) -> int:
-        """How many series were let go for want of room."""
-        return self._dropped + self._shortages.dropped
 
     def interests(self) -> Interests:
         """Levels of resources, operations as a measure of the load, and the categories of failures."""
@@ -151,7 +145,7 @@ class ResourceExhaustion:
     def _make_room(self) -> None:
         if len(self._fillings) + len(self._rates) < _MAX_SERIES:
             return
-        self._dropped += 1
+        self.dropped += 1
         if len(self._fillings) >= len(self._rates):
             key, _ = self._fillings.popitem(last=False)
         else:
@@ -169,13 +163,13 @@ class ResourceExhaustion:
         rate = self._cpu.get(tally.source)
         if rate is not None and not tally.database:
             rate.tallied += tally.calls
-        self._shortages.take(tally)
+        self.dropped += self._shortages.take(tally)
 
     def _count(self, count: OperationCount) -> None:
         rate = self._cpu.get(count.source)
         if rate is not None and not count.database:
             rate.counted = max(0.0, rate.counted) + count.calls
-        self._shortages.count(count)
+        self.dropped += self._shortages.count(count)
 
     # -- output -----------------------------------------------------------------------------------------
 
@@ -240,15 +234,15 @@ class ResourceExhaustion:
         if filling is None or filling.climb is None:
             saturation = self._rates[key].saturation
             text = f"is at its limit for {saturation.lasts_s:.0f} s, which is not usual for it"
-            evidence = {"at_limit_s": round(saturation.lasts_s, 1), "readings": saturation.readings}
-            return "saturated", saturation.score, text, evidence
+            numbers: dict[str, Any] = {"at_limit_s": round(saturation.lasts_s, 1), "readings": saturation.readings}
+            return "saturated", saturation.score, text, numbers
         climb = filling.climb
         kind = "memory" if family == "memory" else "store"
         early, middle, late = climb.seconds_to_limit()
         text = f"is at {climb.level:.0%} of its limit"
         if climb.level < 1.0:
             text += f", reached in {_seconds(middle)} ({_seconds(early)} to {_seconds(late)})"
-        evidence = {
+        evidence: dict[str, Any] = {
             "level": round(climb.level, 4),
             "room_used_ratio": round(climb.share, 4),
             "per_minute": round(60.0 * climb.slope, 5),
@@ -290,11 +284,11 @@ class ResourceExhaustion:
         self._cpu.clear()
         self._suspects.clear()
         self._shortages = Shortages()
-        self._dropped = 0
+        self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self._dropped,
+            "dropped": self.dropped,
             "fillings": [[list(key), filling.dump()] for key, filling in self._fillings.items()],
             "rates": [[list(key), rate.dump()] for key, rate in self._rates.items()],
             "cpu": [[source, key[1]] for source, rate in self._cpu.items() for key in self._keys_of(source, rate)],
@@ -307,13 +301,13 @@ class ResourceExhaustion:
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._dropped = state["dropped"]
+        self.dropped = state["dropped"]
         for (source, resource), filling in state["fillings"]:
             self._fillings[source, resource] = Filling.load(filling)
         for (source, resource), rate in state["rates"]:
             self._rates[source, resource] = _Rate.load(rate)
         self._cpu = {source: self._rates[source, resource] for source, resource in state["cpu"]}
-        self._suspects = {(source, resource): None for source, resource in state["suspects"]}
+        self._suspects = dict.fromkeys((source, resource) for source, resource in state["suspects"])
         self._shortages.load(state["shortages"])
 
 

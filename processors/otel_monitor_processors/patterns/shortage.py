@@ -47,38 +47,40 @@ class Shortages:
     """
 
     def __init__(self) -> None:
-        self.dropped = 0
         self._found: OrderedDict[tuple[str, bool], Shortage] = OrderedDict()
         self._events = 0.0
         self._hits = 0.0
 
-    def take(self, tally: Tally) -> None:
-        """The operations of a source within a second."""
+    def take(self, tally: Tally) -> int:
+        """The operations of a source within a second; how many sources were let go for it."""
         hits = tally.categories.get(Category.RESOURCE, 0)
-        shortage = self._add((tally.source, False), tally.at, tally.calls, hits)
+        shortage, dropped = self._add((tally.source, False), tally.at, tally.calls, hits)
         if hits and shortage is not None:
             shortage.traces = (*tally.traces.get(Category.RESOURCE, ()), *shortage.traces)[:_MAX_TRACES]
+        return dropped
 
-    def count(self, count: OperationCount) -> None:
-        """The operations of a source as its metrics count them."""
+    def count(self, count: OperationCount) -> int:
+        """The operations of a source as its metrics count them; likewise."""
         hits = count.calls if count.category is Category.RESOURCE else 0
-        self._add((count.source, True), count.at, count.calls, hits)
+        _, dropped = self._add((count.source, True), count.at, count.calls, hits)
+        return dropped
 
-    def _add(self, key: tuple[str, bool], at: float, events: int, hits: int) -> Shortage | None:
+    def _add(self, key: tuple[str, bool], at: float, events: int, hits: int) -> tuple[Shortage | None, int]:
         shortage = self._found.get(key)
         if shortage is None and not hits:
             self._events += events
             if self._events > _FADE_EVENTS:
                 self._events /= 2.0
                 self._hits /= 2.0
-            return None
+            return None, 0
+        dropped = 0
         if shortage is None:
             if len(self._found) >= _MAX_SOURCES:
                 self._found.popitem(last=False)
-                self.dropped += 1
+                dropped = 1
             shortage = self._found[key] = Shortage()
         shortage.share.add(at, events, hits)
-        return shortage
+        return shortage, dropped
 
     def found(self, now: float, min_events: int, least_share: float) -> Iterator[tuple[str, Shortage]]:
         """The sources that run short of something now, each with the stronger of its two records."""
@@ -99,7 +101,6 @@ class Shortages:
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self.dropped,
             "found": [
                 [source, counted, shortage.share.dump(), [list(trace) for trace in shortage.traces]]
                 for (source, counted), shortage in self._found.items()
@@ -109,7 +110,7 @@ class Shortages:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self.dropped, self._events, self._hits = state["dropped"], state["events"], state["hits"]
+        self._events, self._hits = state["events"], state["hits"]
         self._found.clear()
         for source, counted, share, traces in state["found"]:
             shortage = self._found[source, counted] = Shortage()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_STARTS = 4
+_STARTS = 3
 _SWEEPS = 12
 _MAX_DEAD = 64
 _PRICE = 0.5

@@ -87,5 +87,5 @@ class Silences:
     def load(cls, state: list[Any]) -> Silences:
         silences = cls()
         silences.count = state[0]
-        silences._buckets = {index: count for index, count in state[1]}
+        silences._buckets = dict(state[1])
         return silences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
 from otel_monitor_processors.patterns.calls import Calls, Edge
@@ -23,7 +24,7 @@ _ELSEWHERE = 3.0
 _ELSEWHERE_HITS = 3
 _ELSEWHERE_SHARE = 0.03
 _LAST_S = 12.0
-_LAST_OWN_S = 3.0
+_LAST_OWN_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,22 @@ class Spread:
     def kind(self) -> str:
         return "doubtful" if self.doubt else "spread" if self.linked else "unlinked"
 
+    def dump(self) -> list[Any]:
+        return [
+            self.score,
+            list(self.services),
+            self.root,
+            self.lasting_s,
+            [list(edge) for edge in self.edges],
+            self.doubt,
+            self.linked,
+        ]
+
+    @classmethod
+    def load(cls, state: list[Any]) -> Spread:
+        score, services, root, lasting_s, edges, doubt, linked = state
+        return cls(score, tuple(services), root, lasting_s, tuple((a, b) for a, b in edges), doubt, linked)
+
 
 class Spreads:
     """Looks for spreads among the services and the calls between them."""
@@ -51,7 +68,18 @@ class Spreads:
     def __init__(self, failing: FailingServices, calls: Calls) -> None:
         self._failing = failing
         self._calls = calls
-        self._since = (float("-inf"), "")
+        self._shared_at = 0.0
+        self._shared_why = ""
+
+    def reset(self) -> None:
+        self._shared_at = 0.0
+        self._shared_why = ""
+
+    def dump(self) -> list[Any]:
+        return [self._shared_at, self._shared_why]
+
+    def load(self, state: list[Any]) -> None:
+        self._shared_at, self._shared_why = state
 
     def worst(self, now: float) -> Spread | None:
         """The worst spread at the moment, if there is any."""
@@ -78,9 +106,7 @@ class Spreads:
                 scores[name] = score
         return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:_MOST])
 
-    def _spread(
-        self, group: list[str], scores: dict[str, float], edges: list[Edge], now: float
-    ) -> Spread:
+    def _spread(self, group: list[str], scores: dict[str, float], edges: list[Edge], now: float) -> Spread:
         mine = tuple(edge for edge in edges if edge[0] in group)
         root, at_fault = self._root(group, mine, scores, now)
         doubt = self._shared(group, {*group, root}, mine, now, linked=True)
@@ -95,16 +121,22 @@ class Spreads:
             doubt = doubt or "none calls another that fails"
         return self._made(group, scores, group[0], tuple(edges), doubt, linked=False)
 
-    def _shared(self, group: list[str], concerned: set[str], edges: tuple[Edge, ...], now: float, *, linked: bool) -> str:
+    def _shared(
+        self, group: list[str], concerned: set[str], edges: tuple[Edge, ...], now: float, *, linked: bool
+    ) -> str:
         """What these have in common that would make them fail without each other; it may lie a moment back."""
+        why = ""
         if self._failing.database_shares_in(group):
-            self._since = (now, "their database fails")
+            why = "their database fails"
         elif self._elsewhere(concerned, edges):
-            self._since = (now, "others do not reach each other either")
+            why = "others do not reach each other either"
         elif not any(self._failing.services[name].fails_itself for name in group):
-            self._since = (now, "all that fails is to reach others")
-        at, doubt = self._since
-        return doubt if now - at <= (0.0 if linked else self._failing.window_s) else ""
+            why = "all that fails is to reach others"
+        if why:
+            self._shared_at, self._shared_why = now, why
+        elif not linked and self._shared_why and now - self._shared_at <= self._failing.window_s:
+            why = self._shared_why
+        return why
 
     def _made(
         self, group: list[str], scores: dict[str, float], root: str, edges: tuple[Edge, ...], doubt: str, linked: bool
@@ -118,7 +150,9 @@ class Spreads:
         score = max(0.0, scores[ordered[1]] - log10_choose(len(failing.services), 2))
         return Spread(score, tuple(sorted(group)), root, lasting, edges, doubt, linked)
 
-    def _root(self, group: list[str], edges: tuple[Edge, ...], scores: dict[str, float], now: float) -> tuple[str, bool]:
+    def _root(
+        self, group: list[str], edges: tuple[Edge, ...], scores: dict[str, float], now: float
+    ) -> tuple[str, bool]:
         """What is called by those that fail and is at fault itself, and whether it is that alone."""
         passing_on = {name for name in group if self._passes_on(name)}
         failed: dict[str, int] = {}

@@ -16,6 +16,9 @@ _SHORTEST_S = 0.25
 _MIN_PAST = 20
 _MAX_PAST = 4_000
 _REFRESH = 200
+_ENOUGH = 1_000
+_SAMPLED = 8
+"""Of a past that is well known one duration in so many is enough to keep it up to date."""
 
 
 class Split(NamedTuple):
@@ -40,14 +43,12 @@ class Tail:
     def split(self, durations: Sequence[float], *, learn: bool) -> Split:
         """How many are of which length; with `learn` they become part of the past."""
         leap_s, quick_s = self.leap_s, self._quick_s
-        leapt = quick = 0
-        for duration_s in durations:
-            if duration_s <= quick_s:
-                quick += 1
-            elif duration_s > leap_s:
-                leapt += 1
+        leapt, quick = 0, len(durations)
+        if quick and max(durations) > quick_s:
+            quick = sum([duration_s <= quick_s for duration_s in durations])
+            leapt = sum([duration_s > leap_s for duration_s in durations])
         if learn:
-            self._learn(durations)
+            self._learn(durations if self._past.count < _ENOUGH else durations[::_SAMPLED])
         return Split(leapt, len(durations) - leapt - quick, quick)
 
     def _learn(self, durations: Sequence[float]) -> None:

@@ -28,6 +28,7 @@ _SETTLING_S = 30.0
 _SETTLED_S = 1800.0
 """An excess that has lasted so long is how things are now."""
 _LEAST_SHARE = 0.5
+_KNOWN_BLOCKS = 3.0
 _PRIOR_BLOCKS = 2.0
 _PRIOR_INEQUALITY = 0.1
 _LEAST_INEQUALITY = 0.02
@@ -177,7 +178,7 @@ class Work:
     @property
     def known(self) -> bool:
         """Whether there is a past to compare with."""
-        return self._blocks > 0.0
+        return self._blocks >= _KNOWN_BLOCKS
 
     @property
     def concentration(self) -> float:
@@ -232,9 +233,13 @@ class Work:
         }
         self._pending.append(_Block(start, now, calls))
         while self._pending and (
-            (learn and self._pending[0].end <= now - _QUARANTINE_S) or len(self._pending) > _MAX_PENDING
+            not self.known
+            or (learn and self._pending[0].end <= now - _QUARANTINE_S)
+            or len(self._pending) > _MAX_PENDING
         ):
             self._learn(self._pending.pop(0))
+            if self._blocks == _KNOWN_BLOCKS:
+                self.unsettle(now)  # what looked unusual before that was compared with nothing
 
     def _learn(self, block: _Block) -> None:
         known = {name: calls for name, calls in block.calls.items() if name in self._workers}
