@@ -27,7 +27,7 @@ _LONGEST_EXPORT_S = 120.0
 class FailingService:
     """One service's failures against its own past."""
 
-    __slots__ = ("counts", "failing_since", "logs", "lately_s", "seen_since", "spans", "unreached", "usually_s")
+    __slots__ = ("counts", "failing_since", "lately_s", "logs", "seen_since", "spans", "unreached", "usually_s")
 
     def __init__(self, window_s: float, at: float) -> None:
         self.spans = Share(window_s)
