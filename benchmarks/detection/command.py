@@ -1,6 +1,7 @@
 """How well failures are recognised.
 
 python -m benchmarks.detection report [--quick] [--days 30] [--failing 246] [--data DIR] [--output FILE]
+python -m benchmarks.detection fit              how sure the detectors may be, from the fitting seeds
 python -m benchmarks.detection tune             choose the simple thresholds on the tuning seeds
 python -m benchmarks.detection generate DIR     write recordings with their labels
 python -m benchmarks.detection show SEED        one scenario: what happened and what was said
@@ -18,8 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.detection.evaluation import calibrating, naive, recorded
 from benchmarks.detection.evaluation import cost as costs
-from benchmarks.detection.evaluation import naive, recorded
 from benchmarks.detection.evaluation.running import Result, evaluate, evaluate_by_command, in_parallel, try_settings
 from benchmarks.detection.report import page, rows
 from benchmarks.detection.scenarios.background import BACKGROUNDS
@@ -36,7 +37,7 @@ _TUNING_FAILING, _TUNING_HEALTHY = 96, 8
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    commands = {"report": _report, "tune": _tune, "generate": _generate, "show": _show, "list": _list}
+    commands = {"report": _report, "fit": _fit, "tune": _tune, "generate": _generate, "show": _show, "list": _list}
     return commands[options.command](options)
 
 
@@ -55,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--split", type=Split, choices=list(Split), default=Split.REPORT)
     report.add_argument("--output", type=Path, default=_PAGE)
     report.add_argument("--results", type=Path, help="also write what was found in each recording, one a line")
+    fit = commands.add_parser("fit", help="fit the detectors' confidences, and print the knots")
+    fit.add_argument("--failing", type=int, default=240)
+    fit.add_argument("--healthy", type=int, default=16, help="recordings of six hours")
+    fit.add_argument("--pattern", choices=PATTERNS, help="one pattern's only")
     commands.add_parser("tune", help="choose the simple thresholds")
     generate = commands.add_parser("generate", help="write recordings with their labels")
     generate.add_argument("folder", type=Path)
@@ -86,6 +91,15 @@ def _report(options: argparse.Namespace) -> int:
     if options.results is not None:
         options.results.write_text("".join(f"{json.dumps(rows.of(result))}\n" for result in (*results, *real)))
         print(options.results)
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    seeds = [*Split.FIT.healthy(options.healthy), *Split.FIT.failing(options.failing)]
+    seen = [item for found in in_parallel(calibrating.evidence, seeds, options.jobs) for item in found]
+    for name, knots in calibrating.fit(seen).items():
+        if options.pattern in (None, name.partition(".")[0]):
+            print(f"{name}: {knots}")
     return 0
 
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Sequence
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from otel_monitor.store.alerts import Alerts
-from otel_monitor.store.database import Database, StoreError
+from otel_monitor.store.claim import Claim
+from otel_monitor.store.database import BUSY_S, Database, StoreError
 from otel_monitor.store.dispatch_state import DispatchState
-from otel_monitor.store.outbox import Outbox, Place, enqueue
-from otel_monitor_processors.alerts.alert import AlertTransition
+from otel_monitor.store.outbox import Outbox
+from otel_monitor.store.schema import NewerSchemaError
 
 RETRY_S = 30.0
 """How often a file that failed is tried again."""
 
-_MOST_MOVED = 100_000
-
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """One database and what is kept in it."""
+    """One database and what is kept in it. `owner` names the engine whose alerts this process keeps there."""
 
     database: Database
+    owner: str
     alerts: Alerts
     outbox: Outbox
     dispatch: DispatchState
+
+    @classmethod
+    def of(cls, database: Database, owner: str, give_up_after_s: float) -> Shelf:
+        return cls(
+            database,
+            owner,
+            Alerts(database),
+            Outbox(database, give_up_after_s, me=owner),
+            DispatchState(database, owner),
+        )
 
     @property
     def durable(self) -> bool:
@@ -35,85 +44,114 @@ class Shelf:
 
 
 class Keeper:
-    """The shelf in use. `trouble` says why it is not the one that was asked for, empty where it is.
+    """The shelf in use, opened when it is first asked for.
+
+    `trouble` says why it is not the one that was asked for, empty where it is.
 
     Args:
         path: the store's file; None keeps everything in memory, which is no trouble.
-        owner: the engine whose alerts these are.
+        base: the engine's name; where several of this name share the file, each gets a number.
         give_up_after_s: how old an undelivered message may become.
+        busy_s: how long another process may hold the file before it counts as locked.
     """
 
-    def __init__(self, path: Path | None, owner: str, give_up_after_s: float) -> None:
+    def __init__(self, path: Path | None, base: str, give_up_after_s: float, busy_s: float = BUSY_S) -> None:
         self.path = path
-        self.owner = owner
         self.trouble = ""
+        self._base = base
         self._give_up_after_s = give_up_after_s
+        self._busy_s = busy_s
         self._retry_at = 0.0
-        try:
-            self.shelf = self._open(path)
-        except StoreError as error:
-            self.trouble = str(error)
-            self.shelf = self._open(None)
+        self._claim: Claim | None = None
+        self._shelf: Shelf | None = None
+        self._lock = threading.RLock()  # guards _shelf and _claim
 
-    def _open(self, path: Path | None) -> Shelf:
-        database = Database(path)
-        return Shelf(
-            database,
-            Alerts(database),
-            Outbox(database, self._give_up_after_s),
-            DispatchState(database, self.owner),
-        )
+    @property
+    def is_open(self) -> bool:
+        return self._shelf is not None
 
-    def failed(self, error: sqlite3.Error, now: float) -> None:
-        """The file cannot be written: go on in memory, with what has not been delivered as far as it can be read."""
-        self._retry_at = now + RETRY_S
-        if not self.shelf.durable:
-            return
-        self.trouble = f"the alert store {self.path} cannot be used ({error}): alerts are kept in memory until it can"
-        before, self.shelf = self.shelf, self._open(None)
-        self.shelf.dispatch.lead(now)
-        _close(before.database)
+    @property
+    def shelf(self) -> Shelf:
+        """The file's, or, where that cannot be used, one in memory."""
+        with self._lock:
+            if self._shelf is None:
+                try:
+                    self._shelf = self._open_file() if self.path is not None else self._memory()
+                except (StoreError, NewerSchemaError) as error:
+                    self.trouble = f"{error}; until then alerts are kept in memory"
+                    self._shelf = self._memory()
+            return self._shelf
 
-    def try_again(self, now: float, move: Callable[[Shelf, Shelf], None]) -> bool:
-        """Return to the file if it can be written again, and let `move` take there what is in memory; whether so."""
-        if self.path is None or self.shelf.durable or now < self._retry_at:
-            return False
-        self._retry_at = now + RETRY_S
-        try:
-            found = self._open(self.path)
-        except StoreError as error:
-            self.trouble = str(error)
-            return False
-        try:
-            move(self.shelf, found)
-        except sqlite3.Error as error:
-            self.trouble = f"the alert store {self.path} cannot be used ({error})"
-            _close(found.database)
-            return False
-        before, self.shelf = self.shelf, found
-        _close(before.database)
-        self.trouble = ""
-        return True
+    def to_memory(self, error: Exception | str, now: float) -> Shelf | None:
+        """The file cannot be used any more: go on in memory.
+
+        Returns the file's shelf, not closed: something may still be read. None: this is memory already.
+        """
+        with self._lock:
+            before = self.shelf
+            self._retry_at = now + RETRY_S
+            if not before.durable:
+                return None
+            self.trouble = (
+                f"the alert store {self.path} cannot be used ({error}): alerts are kept in memory until it can"
+            )
+            self._shelf = self._memory()
+            return before
+
+    def try_again(self, now: float) -> Shelf | None:
+        """The file's shelf, if it is due to be tried and can be opened again; not in use yet: see `use`."""
+        with self._lock:
+            if self.path is None or self.shelf.durable or now < self._retry_at:
+                return None
+            self._retry_at = now + RETRY_S
+            try:
+                return self._open_file()
+            except (StoreError, NewerSchemaError) as error:
+                self.trouble = f"{error}; until then alerts are kept in memory"
+                return None
+
+    def retry_soon(self) -> None:
+        """There is reason to think that the file can be used: do not wait."""
+        self._retry_at = 0.0
+
+    def use(self, shelf: Shelf) -> None:
+        """Keep things there from now on."""
+        with self._lock:
+            self._shelf = shelf
+            self.trouble = ""
 
     def close(self) -> None:
-        _close(self.shelf.database)
+        """Let go of the file and the name; the next use opens it again."""
+        with self._lock:
+            shelf, self._shelf = self._shelf, None
+            claim, self._claim = self._claim, None
+        if shelf is not None:
+            shelf.database.close()
+        if claim is not None:
+            claim.release()
 
+    def forked(self) -> None:
+        """In a forked child: what is open is the parent's."""
+        self._lock = threading.RLock()
+        shelf, self._shelf = self._shelf, None
+        claim, self._claim = self._claim, None
+        if shelf is not None:
+            shelf.database.leave_to_parent()
+        if claim is not None:
+            claim.release()
 
-def move(owner: str, now: float) -> Callable[[Shelf, Shelf], None]:
-    """Takes the steps and the undelivered messages of one shelf to another."""
+    def _memory(self) -> Shelf:
+        owner = self._claim.name if self._claim is not None else self._base
+        return Shelf.of(Database(None), owner, self._give_up_after_s)
 
-    def take(source: Shelf, target: Shelf) -> None:
-        steps: Sequence[AlertTransition] = [step.transition for step in source.alerts.after(0, _MOST_MOVED)]
-        target.alerts.record(owner, steps, now)
-        waiting = [message for place in (Place.QUEUED, Place.SENDING) for message in source.outbox.list(place)]
-        with target.database.transaction() as connection:
-            enqueue(connection, [message.notification for message in sorted(waiting)], now)
-
-    return take
-
-
-def _close(database: Database) -> None:
-    try:
-        database.close()
-    except sqlite3.Error:
-        return  # it is out of order: that is why
+    def _open_file(self) -> Shelf:
+        path = self.path
+        assert path is not None  # noqa: S101 - every caller has asked
+        database = Database(path, busy_s=self._busy_s)
+        try:
+            if self._claim is None or not self._claim.holds():
+                self._claim = Claim(path, self._base)
+        except OSError as error:
+            database.close()
+            raise StoreError(f"cannot write beside the alert store {path}: {error}. Name a writable folder") from error
+        return Shelf.of(database, self._claim.name, self._give_up_after_s)

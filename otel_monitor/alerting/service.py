@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from otel_monitor.alerting.courier import Courier, Report
-from otel_monitor.alerting.keeper import Keeper, move
-from otel_monitor.alerting.requests import apply_request
+from otel_monitor.alerting.desk import Desk
+from otel_monitor.alerting.keeper import Keeper
 from otel_monitor.alerting.store_alert import StoreAlert
+from otel_monitor.alerting.tidying import Tidying
 from otel_monitor.channels.channel import Channel
-from otel_monitor.store.dispatch_state import Answer, Progress, Request
+from otel_monitor.store.alerts import OPEN
+from otel_monitor.store.database import BUSY_S, Database
 from otel_monitor.store.outbox import Outbox
 from otel_monitor_processors import drops
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
@@ -25,12 +29,19 @@ from otel_monitor_processors.guard import guard
 from otel_monitor_processors.otel.ticker import Ticker
 
 TICK_S = 0.25
-ABANDONED_AFTER_S = 300.0
-"""An engine that has not been heard of for so long has ended: its alerts are resolved, as Alertmanager does."""
-
-_ALIVE_EVERY_S = 60.0
 _MAX_WAITING = 100_000
-_HOUR_S = 3_600.0
+_MAX_ALERTS = 10_000
+_BATCH = 1_000
+_LOOK_S = 1.0
+_FAREWELL_S = 60.0
+_SOONEST_S = 0.002
+
+
+class Restored(NamedTuple):
+    """What an engine had open when its last process ended, and when that was last heard of."""
+
+    alerts: list[Alert]
+    last_seen_at: float | None
 
 
 class AlertService:
@@ -39,41 +50,62 @@ class AlertService:
     Several processes may share one store: each keeps what its engine raises, one of them at a time dispatches for
     all. A process that dies with that is replaced by another after ten seconds.
 
+    Nothing is opened, made or started before `restore` or `start` is called, or a transition comes.
+
     Args:
-        channels: where notifications go.
+        channels: where notifications go: by name, how each is made when it is first needed.
         dispatcher: makes the dispatcher, with the routes of the configuration.
         store_path: the store's file; None keeps everything in memory.
-        owner: names this engine among those that share the store, the same after a restart.
-        retention_s: how long what has ended is kept.
+        name: names this engine among those that share the store, the same after a restart. Several of one name are
+            told apart by a number.
+        retention_s: how long what has ended is kept, and what cannot be delivered is tried.
         report: told of every attempt to deliver.
+        busy_s: how long another process may hold the file before it counts as locked.
     """
 
     def __init__(
         self,
-        channels: Sequence[Channel],
+        channels: Mapping[str, Callable[[], Channel]],
         dispatcher: Callable[[], Dispatcher],
         *,
         store_path: Path | None,
-        owner: str,
+        name: str,
         retention_s: float,
         report: Report = lambda _channel, _outcome: None,
+        busy_s: float = BUSY_S,
     ) -> None:
-        self.keeper = Keeper(store_path, owner, retention_s)
-        self._owner = owner
-        self._retention_s = retention_s
-        self._make_dispatcher = dispatcher
-        self._dispatcher: Dispatcher | None = None
-        self._seen = Progress(0, 0, None)
+        self.keeper = Keeper(store_path, name, retention_s, busy_s)
+        self.depths: dict[str, int] = {}
+        self._desk = Desk(dispatcher)
+        self._tidying = Tidying(retention_s)
         self._waiting: deque[AlertTransition] = deque()
-        self._store_alert = StoreAlert(owner)
-        self._tidy_at = 0.0
+        self._open: dict[str, AlertTransition] = {}
+        self._store_alert = StoreAlert(name)
+        self._look_at = 0.0
+        self._led = False
         self._firing: frozenset[str] = frozenset()
-        self._couriers = [Courier(channel, self._outbox, report, lambda: self._firing) for channel in channels]
+        self._stepping = threading.Lock()  # guards everything but _waiting
+        self._couriers = [
+            Courier(channel, make, self._outbox, report, lambda: self._firing) for channel, make in channels.items()
+        ]
         self._ticker = Ticker("otel-monitor-alerts", TICK_S, self._tick)
+        _services.add(self)
 
-    def restored(self) -> list[Alert]:
-        """The alerts that were pending or firing when this engine's last process ended."""
-        return self.keeper.shelf.alerts.in_state((State.PENDING, State.FIRING), owner=self._owner, limit=_MAX_WAITING)
+    # -- life -------------------------------------------------------------------------------------------
+
+    def restore(self) -> Restored:
+        """Open the store; what this engine's last process has left in it."""
+        with self._stepping:
+            shelf = self.keeper.shelf
+            try:
+                shelf.outbox.reclaim()
+                found = shelf.alerts.open_of(shelf.owner, _MAX_ALERTS)
+                seen_at = shelf.alerts.alive_at(shelf.owner)
+            except sqlite3.Error as error:
+                self._go_to_memory(error, time.time())
+                return Restored([], None)
+            self._open = {alert.fingerprint: _standing(alert) for alert in found}
+            return Restored([alert for alert in found if not self._store_alert.adopt(alert)], seen_at)
 
     @guard("alerts.take")
     def __call__(self, transition: Transition) -> None:
@@ -84,126 +116,201 @@ class AlertService:
             drops.count("alerts", "queue_full")
             return
         self._waiting.append(transition)
+        if not self._ticker.running:
+            self.start()
         self._ticker.wake()
 
     def start(self) -> None:
+        """Start the threads, unless they run."""
         self._ticker.start()
         for courier in self._couriers:
             courier.start()
 
     @guard("alerts.stop")
     def stop(self, timeout_s: float) -> None:
-        """Keep what is waiting, let another process dispatch, and end, within about `timeout_s` seconds."""
+        """Keep what is waiting, deliver what is due, let another process go on; within about `timeout_s` seconds.
+
+        What could not be delivered is in the store; without one it is lost.
+        """
+        if not (self._ticker.running or self._waiting or self.keeper.is_open):
+            return
         deadline = time.monotonic() + timeout_s
-        self._ticker.stop(max(0.0, timeout_s / 2))
-        self.step(time.time())
+        self._ticker.stop(timeout_s / 2.0)
+        if not self._stepping.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            drops.count("alerts", "not_stopped", max(1, len(self._waiting)))  # it waits for a disk that hangs
+            return
         try:
-            self.keeper.shelf.dispatch.resign()
+            self._finish(deadline)
+        finally:
+            self._stepping.release()
+
+    def _finish(self, deadline: float) -> None:
+        now = time.time()
+        while self._step(now) and time.monotonic() < deadline:
+            continue
+        shelf = self.keeper.shelf
+        try:
+            if not shelf.durable:
+                self._desk.farewell(shelf, now, _FAREWELL_S)
+            for courier in self._couriers:
+                courier.hurry()
+            for courier in self._couriers:
+                courier.finished(deadline - time.monotonic())
+            self._desk.resign(shelf, now)
         except sqlite3.Error:
             drops.count("alerts", "not_resigned")  # the others wait for the ten seconds
         for courier in self._couriers:
-            courier.stop(max(0.0, deadline - time.monotonic()))
+            courier.stop(max(0.05, deadline - time.monotonic()))
         self.keeper.close()
+
+    def deliver(self, timeout_s: float) -> None:
+        """Without threads: send what is due, here and now, for about `timeout_s` seconds."""
+        deadline = time.monotonic() + timeout_s
+        for courier in self._couriers:
+            outbox = self._outbox()
+            if outbox is not None:
+                courier.deliver(outbox, deadline - time.monotonic())
 
     def _outbox(self) -> Outbox | None:
         """What is to be delivered by this process: the outbox, while it dispatches."""
-        return self.keeper.shelf.outbox if self._dispatcher is not None else None
+        return self.keeper.shelf.outbox if self._desk.leads else None
+
+    def _forked(self) -> None:
+        """In a forked child: store, leadership and queue are the parent's; threads start when they are needed."""
+        self._stepping = threading.Lock()
+        self._waiting.clear()
+        self._open.clear()
+        self._led = False
+        self._firing = frozenset()
+        self.depths = {}
+        self.keeper.forked()
+        self._desk.forked()
+        self._tidying.forked()
+        self._store_alert.forget()
+        for courier in self._couriers:
+            courier.forked()
 
     # -- steps ------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self.step(time.time())
+        now = time.time()
+        if self.step(now):
+            self._ticker.wake()
+            return
+        deadline = self._desk.next_deadline()
+        if deadline is not None:
+            self._ticker.due_in(max(_SOONEST_S, deadline - time.time()))
 
-    def step(self, now: float) -> None:
-        """Do everything that is due at `now`."""
-        if self.keeper.try_again(now, move(self._owner, now)):
-            self._dispatcher = None  # whoever leads the file's store goes on from what stands there
-        self._waiting.extend(self._store_alert.transitions(self.keeper.trouble, now))
+    def step(self, now: float) -> bool:
+        """Do everything that is due at `now`, in bounded portions; whether there is more."""
+        with self._stepping:
+            return self._step(now)
+
+    def _step(self, now: float) -> bool:
+        self._look_after_file(now)
+        for transition in self._store_alert.transitions(self.keeper.trouble, now):
+            self._waiting.append(transition)
         try:
             self._keep(now)
-            told = self._dispatch(now)
-            if now >= self._tidy_at:
-                self._tidy_at = now + _ALIVE_EVERY_S
-                self._tidy(now)
+            turn = self._desk.turn(self.keeper.shelf, now)
+            self._notice_leadership()
+            if turn.told:
+                for courier in self._couriers:
+                    courier.wake()
+            self._do_now_and_then(now)
         except sqlite3.Error as error:
-            self.keeper.failed(error, now)
-            return
-        if told:
-            for courier in self._couriers:
-                courier.wake()
+            self._go_to_memory(error, now)
+            return True
+        return turn.more or bool(self._waiting)
 
     def _keep(self, now: float) -> None:
         """Commit what is waiting: from here on it survives."""
-        batch = list(self._waiting)
-        if batch:
-            self.keeper.shelf.alerts.record(self._owner, batch, now)
-            for _ in batch:
-                self._waiting.popleft()
-
-    def _dispatch(self, now: float) -> bool:
-        """Let the dispatcher see what is new, if it is this process's turn; whether anybody is to be told."""
-        dispatch = self.keeper.shelf.dispatch
-        if not dispatch.lead(now):
-            self._dispatcher = None
-            return False
-        dispatcher = self._dispatcher if self._dispatcher is not None else self._take_up()
-        steps = self.keeper.shelf.alerts.after(self._seen.last_event)
-        requests = dispatch.requests(self._seen.last_request)
-        for step in steps:
-            if not dispatcher.take(step.transition, now):
-                self.keeper.shelf.alerts.overrule(step)
-        answers = [Answer(request.seq, self._apply(dispatcher, request, now)) for request in requests]
-        notifications = dispatcher.advance(now)
-        if not (steps or requests or notifications):
-            return False
-        last_event = steps[-1].seq if steps else self._seen.last_event
-        last_request = requests[-1].seq if requests else self._seen.last_request
-        self._seen = Progress(last_event, last_request, None)
-        if notifications or requests:  # what it has merely taken in, it can take in again
-            seen = Progress(last_event, last_request, dispatcher.dump())
-            if not dispatch.commit(seen, notifications, answers, now):
-                self._dispatcher = None
-                return False
-        return bool(notifications)
-
-    def _apply(self, dispatcher: Dispatcher, request: Request, now: float) -> dict[str, Any]:
-        done = apply_request(dispatcher, request.body, now)
-        if done.transition is not None:
-            self._waiting.append(done.transition)
-        return done.answer
-
-    def _take_up(self) -> Dispatcher:
-        """Go on from where the last leader stood."""
-        self._seen = self.keeper.shelf.dispatch.progress()
-        dispatcher = self._dispatcher = self._make_dispatcher()
-        if self._seen.state is not None:
-            dispatcher.load(self._seen.state)
-        firing = self._look_at_firing()
-        for courier in self._couriers:
-            courier.resume(firing)
-        return dispatcher
-
-    def _look_at_firing(self) -> list[Alert]:
-        firing = self.keeper.shelf.alerts.in_state([State.FIRING], limit=_MAX_WAITING)
-        self._firing = frozenset(alert.id for alert in firing)
-        return firing
-
-    def _tidy(self, now: float) -> None:
-        """Say that this engine lives, end what others have left behind, delete what is too old."""
+        waiting = self._waiting
+        batch = [waiting[place] for place in range(min(len(waiting), _BATCH))]
+        if not batch:
+            return
         shelf = self.keeper.shelf
-        shelf.alerts.alive(self._owner, now)
-        for owner, alert in shelf.alerts.abandoned(now - ABANDONED_AFTER_S):
-            reason = f"nothing has been heard of {owner} for {ABANDONED_AFTER_S:g} s"
-            shelf.alerts.record(self._owner, [_ended(alert, now, reason)], now)
-        self._look_at_firing()
-        since = now - self._retention_s
-        shelf.alerts.retain(since, self._seen.last_event)
-        shelf.outbox.retain(since, since)
-        shelf.dispatch.retain(since)
-        shelf.database.shrink()
+        shelf.alerts.record(shelf.owner, batch, now)
+        for transition in batch:
+            waiting.popleft()
+            if transition.alert.state in OPEN:
+                self._open[transition.alert.fingerprint] = transition
+            else:
+                self._open.pop(transition.alert.fingerprint, None)
+
+    def _do_now_and_then(self, now: float) -> None:
+        shelf = self.keeper.shelf
+        if now >= self._look_at or now < self._look_at - _LOOK_S:
+            self._look_at = now + _LOOK_S
+            self.depths = shelf.outbox.depth() if self._desk.leads else {}
+            if self._desk.leads and self._couriers:
+                self._firing = shelf.alerts.firing_ids(_MAX_WAITING)
+        if self._tidying.due(now):
+            self._tidying.run(shelf, now, leads=self._desk.leads, handled=self._desk.handled)
+
+    def _notice_leadership(self) -> None:
+        """Who begins to lead has his receivers told again of what fires, where they forget."""
+        leads = self._desk.leads
+        if leads and not self._led and self._couriers:
+            firing = self.keeper.shelf.alerts.in_state([State.FIRING], limit=_MAX_ALERTS)
+            self._firing = frozenset(alert.id for alert in firing)
+            for courier in self._couriers:
+                courier.resume(firing)
+                courier.wake()
+        self._led = leads
+
+    # -- when the file fails ----------------------------------------------------------------------------
+
+    def _look_after_file(self, now: float) -> None:
+        shelf = self.keeper.shelf
+        if shelf.durable and shelf.database.is_gone():
+            self._go_to_memory("its file has been removed or replaced", now)
+            self.keeper.retry_soon()
+        found = self.keeper.try_again(now)
+        if found is None:
+            return
+        memory = self.keeper.shelf
+        try:
+            self._desk.return_to_file(memory, found, now)
+        except sqlite3.Error as error:
+            self.keeper.trouble = f"the alert store {self.keeper.path} cannot be used ({error})"
+            _close(found.database)
+            return
+        self.keeper.use(found)
+        _close(memory.database)
+
+    def _go_to_memory(self, error: Exception | str, now: float) -> None:
+        before = self.keeper.to_memory(error, now)
+        if before is None:
+            return
+        fresh = before.alerts.recent(self._desk.seen)
+        about = {transition.alert.fingerprint for transition in fresh}
+        standing = [transition for fingerprint, transition in self._open.items() if fingerprint not in about]
+        steps = [*standing, *fresh]
+        self._desk.go_to_memory(before, self.keeper.shelf, steps, now)
+        _close(before.database)
+        for courier in self._couriers:
+            courier.wake()
 
 
-def _ended(alert: Alert, now: float, reason: str) -> AlertTransition:
-    state = State.RESOLVED if alert.state is State.FIRING else State.INACTIVE
-    resolved_at = now if state is State.RESOLVED else None
-    return AlertTransition(now, replace(alert, state=state, resolved_at=resolved_at, held=""), alert.state, reason)
+def _standing(alert: Alert) -> AlertTransition:
+    return AlertTransition(alert.fired_at or alert.active_at, alert, alert.state, "restored")
+
+
+def _close(database: Database) -> None:
+    try:
+        database.close()
+    except sqlite3.Error:
+        return  # it is out of order: that is why
+
+
+_services: weakref.WeakSet[AlertService] = weakref.WeakSet()
+
+
+@guard("alerts.fork")
+def _reset_in_child() -> None:
+    for service in list(_services):
+        service._forked()  # noqa: SLF001 - the module's own class
+
+
+os.register_at_fork(after_in_child=_reset_in_child)

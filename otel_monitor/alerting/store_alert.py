@@ -18,6 +18,17 @@ class StoreAlert:
         self._labels = (("instance", owner),)
         self._alert: Alert | None = None
 
+    def adopt(self, alert: Alert) -> bool:
+        """Take up an alert that the last process has left behind, if it is one of these; whether it is."""
+        if alert.rule != RULE:
+            return False
+        self._alert = alert
+        return True
+
+    def forget(self) -> None:
+        """In a forked child: the parent's alert is the parent's."""
+        self._alert = None
+
     def transitions(self, trouble: str, now: float) -> Iterator[AlertTransition]:
         """What the state of things at `now` changes; `trouble` is empty while there is none."""
         alert = self._alert

@@ -21,6 +21,7 @@ LEASE_S = 60.0
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 300.0
 _BATCH = 1_000
+_MOST_ENDED = 10_000
 
 
 class Place(StrEnum):
@@ -45,10 +46,16 @@ class Message(NamedTuple):
 
 
 class Outbox:
-    """Times are unix seconds, passed in. What is older than `give_up_after_s` is not tried again."""
+    """Times are unix seconds, passed in. What is older than `give_up_after_s` is not tried again.
 
-    def __init__(self, database: Database, give_up_after_s: float, rng: random.Random | None = None) -> None:
+    Leases and their ends are not durable against a loss of power: after one, a message may be sent again.
+    """
+
+    def __init__(
+        self, database: Database, give_up_after_s: float, rng: random.Random | None = None, me: str = ""
+    ) -> None:
         self._database = database
+        self._me = me
         self._give_up_after_s = give_up_after_s
         self._rng = rng if rng is not None else random.Random()  # noqa: S311 - spreads retries, no secret
 
@@ -58,7 +65,7 @@ class Outbox:
         Raises:
             sqlite3.Error: nothing was leased.
         """
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             row = connection.execute(
                 "SELECT seq, notification, state, attempts, created_at, next_at, said FROM outbox AS mine "
                 "WHERE channel = ?1 AND state IN ('queued', 'sending') AND next_at <= ?2 "
@@ -70,8 +77,9 @@ class Outbox:
             if row is None:
                 return None
             connection.execute(
-                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, lease_until = ? WHERE seq = ?",
-                (now + LEASE_S, row[0]),
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, lease_until = ?, leased_by = ? "
+                "WHERE seq = ?",
+                (now + LEASE_S, self._me, row[0]),
             )
         message = _message(row)
         return message._replace(place=Place.SENDING, attempts=message.attempts + 1)
@@ -96,7 +104,7 @@ class Outbox:
         if now + delay - message.created_at > self._give_up_after_s:
             self._end(message, Place.DEAD, now, f"given up after {message.attempts} attempts: {why}")
             return None
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             connection.execute(
                 "UPDATE outbox SET state = 'queued', next_at = ?, lease_until = NULL, said = ? WHERE seq = ?",
                 (now + delay, why, message.seq),
@@ -104,23 +112,67 @@ class Outbox:
         return now + delay
 
     def _end(self, message: Message, place: Place, now: float, said: str) -> None:
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             connection.execute(
                 "UPDATE outbox SET state = ?, ended_at = ?, lease_until = NULL, said = ? WHERE seq = ?",
                 (place.value, now, said, message.seq),
             )
 
+    def reclaim(self) -> None:
+        """What an earlier process of this name was sending when it died is due at once."""
+        with self._database.transaction(durable=False) as connection:
+            connection.execute(
+                "UPDATE outbox SET lease_until = NULL WHERE state = 'sending' AND leased_by = ?", (self._me,)
+            )
+
     def next_due(self, channel: str) -> float | None:
-        """When the next message of a channel may be due: never later than it really is."""
+        """When the next message of a channel is due: the first of each group, when it may be sent."""
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT min(max(next_at, coalesce(lease_until, 0))) FROM outbox "
-                "WHERE channel = ? AND state IN ('queued', 'sending')",
+                "SELECT min(max(next_at, coalesce(lease_until, 0))) FROM outbox AS mine "
+                "WHERE channel = ? AND state IN ('queued', 'sending') AND NOT EXISTS (SELECT 1 FROM outbox AS earlier "
+                "WHERE earlier.channel = mine.channel AND earlier.group_key = mine.group_key "
+                "AND earlier.seq < mine.seq AND earlier.state IN ('queued', 'sending'))",
                 (channel,),
             ).fetchone()
         return None if row[0] is None else float(row[0])
 
-    def list(self, place: Place, limit: int = _BATCH) -> list[Message]:
+    def undelivered(self, limit: int) -> list[Message]:
+        """Every message that waits or is being sent, in its order."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT seq, notification, state, attempts, created_at, next_at, said FROM outbox "
+                "WHERE state IN ('queued', 'sending') ORDER BY seq LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [_message(row) for row in rows]
+
+    def adopt(self, messages: Iterable[Message], now: float) -> None:
+        """Take over messages of another outbox, in their order; of one that is here already, how far it has come."""
+        with self._database.transaction() as connection:
+            for message in messages:
+                enqueue(connection, [message.notification], message.created_at)
+                ended_at = now if message.place in (Place.DELIVERED, Place.DEAD) else None
+                place = message.place if ended_at is not None else Place.QUEUED
+                connection.execute(
+                    "UPDATE outbox SET state = ?, attempts = ?, next_at = ?, ended_at = ?, said = ?, "
+                    "lease_until = NULL WHERE id = ? AND state IN ('queued', 'sending')",
+                    (
+                        place.value,
+                        message.attempts,
+                        message.next_at,
+                        ended_at,
+                        message.said,
+                        message.notification.id,
+                    ),
+                )
+
+    def ended(self, limit: int = _MOST_ENDED) -> list[Message]:
+        """Messages that were delivered or given up, the newest of them, the oldest first."""
+        found = [message for place in (Place.DELIVERED, Place.DEAD) for message in self.in_place(place, limit)]
+        return sorted(found)
+
+    def in_place(self, place: Place, limit: int = _BATCH) -> list[Message]:
         """Messages in one place, the newest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -149,9 +201,22 @@ class Outbox:
                 )
             )
 
+    def bound(self, most: int) -> int:
+        """Give up the oldest of what waits for a channel beyond `most`; how many that were."""
+        dropped = 0
+        for channel, depth in self.depth().items():
+            if depth > most:
+                with self._database.transaction(durable=False) as connection:
+                    dropped += connection.execute(
+                        "UPDATE outbox SET state = 'dead', ended_at = created_at, said = ? WHERE seq IN (SELECT seq "
+                        "FROM outbox WHERE channel = ? AND state = 'queued' ORDER BY seq LIMIT ?)",
+                        (f"given up: more than {most} messages wait", channel, depth - most),
+                    ).rowcount
+        return dropped
+
     def retain(self, delivered_since: float, dead_since: float, limit: int = _BATCH) -> int:
         """Delete some of the messages that ended before; how many."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             return connection.execute(
                 "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE (state = 'delivered' AND ended_at < ?) "
                 "OR (state = 'dead' AND ended_at < ?) LIMIT ?)",

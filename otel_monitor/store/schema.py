@@ -13,7 +13,8 @@ CREATE TABLE event (
     at REAL NOT NULL,
     previous TEXT NOT NULL,
     reason TEXT NOT NULL,
-    alert TEXT NOT NULL  -- the alert as it was then, JSON
+    alert TEXT NOT NULL,  -- the alert as it was then, JSON
+    by_hand INTEGER NOT NULL DEFAULT 0  -- somebody has resolved it: its engine knows nothing of that
 );
 CREATE INDEX event_of_alert ON event (alert_id, seq);
 CREATE TABLE alert (
@@ -25,7 +26,8 @@ CREATE TABLE alert (
     state TEXT NOT NULL,
     active_at REAL NOT NULL,
     updated_at REAL NOT NULL,
-    last_event INTEGER NOT NULL
+    last_event INTEGER NOT NULL,  -- of its engine
+    overruled INTEGER NOT NULL DEFAULT 0  -- resolved by hand, whatever its engine says
 ) WITHOUT ROWID;
 CREATE INDEX alert_by_state ON alert (state, updated_at);
 CREATE TABLE owner (
@@ -42,11 +44,23 @@ CREATE TABLE dispatcher (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     leader TEXT NOT NULL,
     leads_until REAL NOT NULL,
+    last_event INTEGER NOT NULL,  -- that the dispatcher has seen
+    last_request INTEGER NOT NULL
+);
+INSERT INTO dispatcher VALUES (1, '', 0, 0, 0);
+CREATE TABLE snapshot (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    entry INTEGER NOT NULL,  -- the last one of the journal that the state contains
     last_event INTEGER NOT NULL,
     last_request INTEGER NOT NULL,
-    state TEXT  -- JSON
+    state BLOB NOT NULL  -- of the dispatcher, JSON, packed
 );
-INSERT INTO dispatcher VALUES (1, '', 0, 0, 0, NULL);
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,  -- when the dispatcher saw what had happened up to there
+    last_event INTEGER NOT NULL,
+    last_request INTEGER NOT NULL
+);
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,  -- the notification's: the same message is never queued twice
@@ -57,11 +71,13 @@ CREATE TABLE outbox (
     created_at REAL NOT NULL,
     next_at REAL NOT NULL,
     lease_until REAL,
+    leased_by TEXT,
     ended_at REAL,
     said TEXT NOT NULL DEFAULT '',  -- by the receiver, or what went wrong
     notification TEXT NOT NULL  -- JSON
 );
 CREATE INDEX outbox_open ON outbox (channel, seq) WHERE state IN ('queued', 'sending');
+CREATE INDEX outbox_order ON outbox (channel, group_key, seq) WHERE state IN ('queued', 'sending');
 CREATE INDEX outbox_ended ON outbox (state, ended_at);
 """
 

@@ -34,7 +34,7 @@ def test_an_alert_stands_as_its_last_step_left_it(alerts: Alerts) -> None:
 def test_engines_that_share_a_store_find_their_own(alerts: Alerts) -> None:
     alerts.record("first", [step("w1")], START_S)
     alerts.record("second", [step("w2")], START_S)
-    assert alerts.in_state(OPEN, owner="second") == [alert("w2")]
+    assert alerts.open_of("second") == [alert("w2")]
 
 
 def test_an_alert_is_found_by_the_beginning_of_its_id(alerts: Alerts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otel_monitor.store.database import Database
-from otel_monitor.store.dispatch_state import LEADS_S, Answer, DispatchState, Progress
+from otel_monitor.store.dispatch_state import LEADS_S, Answer, DispatchState, Entry, Progress, Snapshot
 from otel_monitor.store.outbox import Outbox
 from tests.store.alerts import START_S, message
 
@@ -42,12 +42,43 @@ def test_one_that_resigns_is_replaced_at_once(first: DispatchState, second: Disp
     assert second.lead(START_S)
 
 
-def test_state_and_messages_are_kept_together(database: Database, first: DispatchState) -> None:
-    assert first.progress() == Progress(0, 0, None)
+def test_progress_and_messages_are_kept_together(database: Database, first: DispatchState) -> None:
+    assert first.progress() == Progress(0, 0, 0)
     first.lead(START_S)
-    assert first.commit(Progress(7, 2, {"groups": [1]}), [message("w1")], [], START_S)
-    assert first.progress() == Progress(7, 2, {"groups": [1]})
+    kept = first.commit(Progress(7, 2), [message("w1")], [], START_S)
+    assert kept == first.progress() == Progress(7, 2, 1)
+    assert first.journal(0) == [Entry(START_S, Progress(7, 2, 1))]
     assert Outbox(database, 60.0).depth() == {"ops": 1}
+
+
+def test_the_state_takes_the_place_of_the_journal_up_to_it(first: DispatchState) -> None:
+    first.lead(START_S)
+    assert first.snapshot() == Snapshot(Progress(), None)
+    early = first.commit(Progress(7, 2), [], [], START_S)
+    late = first.commit(Progress(9, 2), [], [], START_S + 1.0)
+    assert early is not None
+    assert late is not None
+    assert first.keep(Snapshot(early, {"groups": ["ä" * 1_000]}))
+    assert first.snapshot() == Snapshot(early, {"groups": ["ä" * 1_000]})
+    assert first.journal(early.entry) == [Entry(START_S + 1.0, late)]
+    assert first.keep(Snapshot(late, {}))
+    assert first.journal(0) == []
+    assert first.progress() == late
+
+
+def test_a_leader_writes_no_more_than_every_few_seconds(database: Database, first: DispatchState) -> None:
+    first.lead(START_S)
+    with database.reading() as connection:
+        before = connection.total_changes
+        assert all(first.lead(START_S + second) for second in (1.0, 2.0, 4.9))
+        assert connection.total_changes == before
+        assert first.lead(START_S + 5.0)
+        assert connection.total_changes == before + 1
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_from_leading(first: DispatchState, second: DispatchState) -> None:
+    first.lead(START_S + 86_400.0)
+    assert second.lead(START_S)
 
 
 def test_one_that_was_replaced_meanwhile_keeps_nothing(
@@ -55,8 +86,9 @@ def test_one_that_was_replaced_meanwhile_keeps_nothing(
 ) -> None:
     first.lead(START_S)
     second.lead(START_S + LEADS_S)
-    assert not first.commit(Progress(7, 2, {}), [message("w1")], [], START_S)
-    assert second.progress() == Progress(0, 0, None)
+    assert first.commit(Progress(7, 2), [message("w1")], [], START_S) is None
+    assert not first.keep(Snapshot(Progress(7, 2, 1), {}))
+    assert second.progress() == Progress()
     assert Outbox(database, 60.0).depth() == {}
 
 
@@ -66,8 +98,12 @@ def test_requests_wait_for_whoever_leads_and_get_an_answer(first: DispatchState,
     (request,) = first.requests(0)
     assert (request.seq, request.body["alert"]) == (seq, "a1")
     assert second.answer(seq) is None
-    first.commit(Progress(0, seq, {}), [], [Answer(seq, {"ok": True})], START_S)
+    progress = first.commit(Progress(0, seq), [], [Answer(seq, {"ok": True})], START_S)
+    assert progress is not None
     assert second.answer(seq) == {"ok": True}
     assert first.requests(seq) == []
+    first.retain(START_S + 1.0)
+    assert second.answer(seq) is not None, "whoever takes over has to see it again"
+    first.keep(Snapshot(progress, {}))
     first.retain(START_S + 1.0)
     assert second.answer(seq) is None

@@ -97,7 +97,7 @@ def test_a_message_that_is_too_old_is_given_up_and_can_be_sent_again(database: D
     leased = outbox.lease("ops", START_S + DAY_S)
     assert leased is not None
     assert outbox.failed(leased, START_S + DAY_S, "refused", 10.0) is None
-    (dead,) = outbox.list(Place.DEAD)
+    (dead,) = outbox.in_place(Place.DEAD)
     assert dead.said == "given up after 1 attempts: refused"
     assert outbox.resend(dead.seq, START_S + DAY_S)
     assert not outbox.resend(dead.seq, START_S + DAY_S)

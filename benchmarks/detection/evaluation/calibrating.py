@@ -107,8 +107,7 @@ def knots_of(points: Iterable[tuple[float, bool]]) -> Knots:
 def _merge_closest(blocks: list[list[float]]) -> None:
     """Put the two neighbours together that lose least by it."""
     costs = [
-        low[0] * high[0] / (low[0] + high[0]) * (high[1] - low[1]) ** 2
-        for low, high in itertools.pairwise(blocks)
+        low[0] * high[0] / (low[0] + high[0]) * (high[1] - low[1]) ** 2 for low, high in itertools.pairwise(blocks)
     ]
     place = costs.index(min(costs))
     low, high = blocks[place], blocks.pop(place + 1)

@@ -67,7 +67,7 @@ def _own(fault: dict[str, Any]) -> Fault:
         frozenset(fault["secondary"]),
         fault["root"],
         fault["limit_at"],
-        fault["visible"],
+        visible=fault["visible"],
     )
 
 

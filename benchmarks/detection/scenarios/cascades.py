@@ -113,6 +113,7 @@ def overload_shift(stage: Stage) -> Body[None]:
         free = worker.machine.capacity.memory - worker.machine.resident - 200 * MIB
         worker.footprint = max(2 * MIB, free / (waiting + worker.size))
     first = rng.choice(world.living())
+    episode.led_up_from = stage.now  # a worker is lost, and the others' memory fills
     world.crash(first, rng.uniform(30.0, 90.0))
     episode.root = first.name
     began = stage.now

@@ -124,6 +124,7 @@ def after_failover(stage: Stage) -> Body[None]:
     heir = rng.choice([worker for worker in world.living() if worker not in dead])
     owners.forced = heir.name
     stage.episode.sources = [heir.name]
+    stage.episode.led_up_from = stage.now
     for worker in dead:
         world.crash(worker, orchestrator.conduct.lost_after_s + rng.uniform(10.0, 30.0))
     while any(record.worker in dead and record.streams for record in orchestrator.workers.values()):

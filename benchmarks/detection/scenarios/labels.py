@@ -24,6 +24,8 @@ class Fault:
     """Patterns tolerated besides, while it lasts."""
     root: str | None = None
     limit_at: float | None = None
+    led_up_from: float | None = None
+    """When that began which led up to it, if that was long before."""
     visible: bool = True
     """Whether the telemetry shows it at all: what it does not show is not demanded."""
 

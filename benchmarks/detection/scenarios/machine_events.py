@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.detection.scenarios.background import Setting, background
+from benchmarks.detection.scenarios.mechanism import HEARTBEATS
 from benchmarks.detection.scenarios.partitions import Cut
 from benchmarks.detection.simulator.database import Statement
 from benchmarks.detection.simulator.failure import REFUSED
@@ -87,9 +88,12 @@ def certificates(setting: Setting) -> Body[None]:
         yield rng.uniform(0.1, 30.0 / len(world.workers))
 
 
-@background("reload of a configuration")
+@background("reload of a configuration", tolerated=(HEARTBEATS,))
 def reload(setting: Setting) -> Body[None]:
-    """Workers read their configuration anew, one after the other: a heartbeat or two are left out."""
+    """Workers read their configuration anew, one after the other: a heartbeat or two are left out.
+
+    Where orchestrators are impatient, a worker is given up for a moment; that may be said.
+    """
     world, rng = setting.world, setting.rng
     for worker in list(world.living()):
         worker.beats = False

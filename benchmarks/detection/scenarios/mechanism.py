@@ -42,6 +42,8 @@ class Episode:
     limit_at: float | None = None
     """When the resource was used up."""
     visible: bool = True
+    led_up_from: float | None = None
+    """When that began which led up to it: its consequences are tolerated from then on."""
     intensity: dict[str, Any] = field(default_factory=dict)
 
 

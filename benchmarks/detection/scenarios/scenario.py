@@ -140,7 +140,8 @@ class Scenario:
             secondary = fault.secondary | (frozenset() if fault.visible else {fault.pattern})
             if secondary:
                 until = fault.end + _AFTERMATH_S
-                tolerances.append(Tolerance(fault.onset - 60.0, until, secondary, f"with {fault.mechanism}"))
+                since = fault.onset - 60.0 if fault.led_up_from is None else min(fault.onset - 60.0, fault.led_up_from)
+                tolerances.append(Tolerance(since, until, secondary, f"with {fault.mechanism}"))
         return Label(self.name, self.plan.start, now, faults, tuple(tolerances), self._facts())
 
     def _facts(self) -> dict[str, object]:
@@ -177,5 +178,6 @@ def _fault(episode: Episode, now: float) -> Fault:
         episode.tolerated,
         episode.root,
         episode.limit_at,
+        episode.led_up_from,
         episode.visible,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
@@ -23,6 +24,7 @@ class Ticker:
         self._interval_s = interval_s
         self._function = function
         self._awake = threading.Event()
+        self._soon_s = math.inf
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.running = False
@@ -41,19 +43,25 @@ class Ticker:
         """Call the function as soon as may be."""
         self._awake.set()
 
-    def stop(self, timeout_s: float) -> None:
-        """End the thread; waits for it at most `timeout_s` seconds."""
+    def due_in(self, seconds: float) -> None:
+        """Within the function: call it again in `seconds` at the latest."""
+        self._soon_s = min(self._soon_s, max(0.0, seconds))
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread; waits for it at most `timeout_s` seconds. False: it still runs."""
         self._stopping = True
         self._awake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
         self.running = False
+        return thread is None or not thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping:
-            self._awake.wait(self._interval_s)
+            self._awake.wait(min(self._interval_s, self._soon_s))
             self._awake.clear()
+            self._soon_s = math.inf
             if not self._stopping:
                 self._tick()
 

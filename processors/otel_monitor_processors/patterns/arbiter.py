@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,24 @@ PRECEDENCE = (
 )
 """Who explains whom: a cause stands before what follows from it."""
 
+_WHOLLY: Mapping[Pattern, frozenset[Pattern]] = {
+    Pattern.DATABASE_CONTENTION: frozenset({Pattern.LOAD_IMBALANCE}),
+    Pattern.NETWORK_PARTITION: frozenset({Pattern.CASCADING_FAILURES, Pattern.LOAD_IMBALANCE}),
+    Pattern.CASCADING_FAILURES: frozenset({Pattern.LOAD_IMBALANCE}),
+}
+"""What follows from a pattern at sources that it does not name as well: work moves away from those it does."""
+
+_AFTERMATH_S: Mapping[Pattern, float] = {
+    Pattern.DATABASE_CONTENTION: 120.0,
+    Pattern.NETWORK_PARTITION: 180.0,
+    Pattern.HEARTBEAT_DEGRADATION: 60.0,
+    Pattern.CASCADING_FAILURES: 240.0,
+}
+"""For how long after its end a pattern still accounts for what follows from it: backlogs, workers that come back."""
+
+_REARRANGED_S = 600.0
+"""For how long after one of these the shares of work may be others than they used to be: tasks have moved."""
+
 SUSPECT_AT = 0.2
 """Confidence from which a finding makes others wait that it would account for."""
 _DOUBT_S = 10.0
@@ -31,6 +49,7 @@ _CLOSE_AFTER_S = 5.0
 _MORE_AFTER_S = 1.0
 _FEWER_AFTER_S = 10.0
 _EXPLAINED = 0.2
+_LAST = PRECEDENCE[-1]
 _RANK = {pattern: rank for rank, pattern in enumerate(PRECEDENCE)}
 Key = tuple[Pattern, str]
 
@@ -45,17 +64,27 @@ class _Case:
     first_seen: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A pattern that was found, whom it explains (None: everybody), and when that was seen last."""
+
+    pattern: Pattern
+    explains: frozenset[str] | None
+    seen_at: float
+
+
 class Arbiter:
     """Keeps the verdicts. Nothing here knows a clock: `now` is passed in."""
 
     def __init__(self) -> None:
         self._cases: dict[Key, _Case] = {}
+        self._past: dict[Key, _Past] = {}
         self._confidence: dict[Pattern, float] = {}
 
     def judge(self, findings: Iterable[Finding], now: float) -> Iterator[Verdict]:
         """Hold the findings of one evaluation against each other; what changed because of them."""
         ordered = in_order(findings)
-        ranked = explain(ordered)
+        ranked = [self._settle(finding, now) for finding in explain(ordered)]
         self._confidence = {}
         found: set[Key] = set()
         for finding in ranked:
@@ -68,6 +97,19 @@ class Arbiter:
             yield from self._clear(case, now)
             if case.verdict is None:
                 del self._cases[key]
+
+    def _settle(self, finding: Finding, now: float) -> Finding:
+        """Remember what is sure for a while after its end; what such a past cause accounts for is reduced."""
+        key = (finding.pattern, finding.scope)
+        if finding.confidence >= OPEN_AT and finding.pattern in _AFTERMATH_S:
+            self._past[key] = _Past(finding.pattern, finding.explains, now)
+        for past_key in [past_key for past_key, past in self._past.items() if now - past.seen_at > _REARRANGED_S]:
+            del self._past[past_key]
+        case = self._cases.get(key)
+        is_open = case is not None and case.verdict is not None
+        if not is_open and any(_still_accounts_for(past, finding, now) for past in self._past.values()):
+            return replace(finding, confidence=min(finding.confidence, _EXPLAINED))
+        return finding
 
     def _weigh(self, case: _Case, finding: Finding, doubtful: bool, now: float) -> Iterator[Verdict]:
         if finding.confidence < (CLOSE_AT if case.verdict is not None else OPEN_AT):
@@ -109,6 +151,7 @@ class Arbiter:
 
     def reset(self) -> None:
         self._cases.clear()
+        self._past.clear()
         self._confidence.clear()
 
     def dump(self) -> dict[str, Any]:
@@ -123,12 +166,20 @@ class Arbiter:
             ]
             for (pattern, scope), case in self._cases.items()
         ]
-        return {"cases": cases, "confidence": list(self._confidence.items())}
+        past = [
+            [*key, None if item.explains is None else sorted(item.explains), item.seen_at]
+            for key, item in self._past.items()
+        ]
+        return {"cases": cases, "past": past, "confidence": list(self._confidence.items())}
 
     def load(self, state: dict[str, Any]) -> None:
         self._cases = {
             (Pattern(pattern), scope): _Case(Verdict.load(verdict) if verdict is not None else None, *more)
             for pattern, scope, verdict, *more in state["cases"]
+        }
+        self._past = {
+            (Pattern(pattern), scope): _Past(Pattern(pattern), None if names is None else frozenset(names), seen_at)
+            for pattern, scope, names, seen_at in state["past"]
         }
         self._confidence = {Pattern(pattern): value for pattern, value in state["confidence"]}
 
@@ -168,9 +219,17 @@ def _accounts_for(cause: Finding, finding: Finding) -> bool:
     return cause.confidence >= OPEN_AT and _would_account_for(cause, finding)
 
 
-def _would_account_for(cause: Finding, finding: Finding) -> bool:
+def _still_accounts_for(past: _Past, finding: Finding, now: float) -> bool:
+    wholly = _WHOLLY.get(past.pattern, frozenset())
+    longest_s = _REARRANGED_S if finding.pattern is _LAST and finding.pattern in wholly else _AFTERMATH_S[past.pattern]
+    return now - past.seen_at <= longest_s and _would_account_for(past, finding)
+
+
+def _would_account_for(cause: Finding | _Past, finding: Finding) -> bool:
     if _RANK[cause.pattern] >= _RANK[finding.pattern]:
         return False
+    if finding.pattern in _WHOLLY.get(cause.pattern, ()):
+        return True
     return cause.explains is None or (bool(finding.sources) and cause.explains.issuperset(finding.sources))
 
 

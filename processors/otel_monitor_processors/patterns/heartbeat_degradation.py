@@ -397,6 +397,7 @@ class HeartbeatDegradation:
             root=said.root,
             summary=said.summary,
             window_s=self.gates.time_window_s,
+            explains=frozenset(said.sources) if said.kind == "late" else frozenset(),
             sure=True,
             kind=said.kind,
             score=said.score,

@@ -291,9 +291,13 @@ class Losses:
         proven = 0
         for death in run[1:]:
             life = self._lives.get(death.worker)
-            interval_s = life.gap.mean if life is not None and death.at < death.known_at else 0.0
+            usual_s = life.gap.mean if life is not None else 0.0
+            interval_s = usual_s if death.at < death.known_at else 0.0
             together_s = max(_TOGETHER_S, 1.5 * interval_s)
-            if death.at - steps[-1].at > together_s and abs(death.known_at - steps[-1].known_at) > _TOGETHER_S:
+            noticed_s = max(_TOGETHER_S, usual_s)  # those that die together are missed within one interval
+            if death.at - steps[-1].at > together_s and abs(death.known_at - steps[-1].known_at) > noticed_s:
+                if death.at + 1.5 * interval_s + _TOGETHER_S < _felt_at(steps[-1]):
+                    continue  # it was dead before anybody could have passed the first one's work on to it
                 steps.append(death)
         if len(steps) < 2:
             return None
@@ -385,3 +389,8 @@ class Losses:
         self._missing.extend(state["missing"])
         self._mistaken_at = state["mistaken_at"]
         self._failures.extend(state["failures"])
+
+
+def _felt_at(death: Death) -> float:
+    """When others could begin to suffer from a death: when somebody knew of it, as far as that is known."""
+    return death.known_at if death.proven else death.at
