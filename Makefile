@@ -7,7 +7,7 @@ PY := .venv/bin/python
 # Two tests at once on a small machine; on a larger one as many as it has cores: make test JOBS=auto
 JOBS ?= 2
 
-.PHONY: help demo test check format bench bench-detection docs docs-generate collector clean \
+.PHONY: help demo test check format bench bench-alerts bench-detection docs docs-generate collector clean \
 	check-style check-format check-types check-imports check-unused check-dependencies check-docs
 
 help: ## this list
@@ -17,6 +17,7 @@ help: ## this list
 	@echo "make check      style, types, import directions, unused code and dependencies, documentation"
 	@echo "make format     puts the code into the form that make check asks for"
 	@echo "make bench      what a wrapped call costs, as ratios: BENCH=NAME for one benchmark"
+	@echo "make bench-alerts  what the alert service can do, against its goals: ARGS=--quick for a first look"
 	@echo "make bench-detection  how well failures are recognised, on simulated systems: ARGS=--quick for a first look"
 	@echo "make docs       the documentation, into docs/_build/html"
 	@echo "make collector  builds an OpenTelemetry Collector, once (needs Go), and prints where it is"
@@ -72,6 +73,9 @@ format: .venv/installed-dev
 bench: .venv/installed-dev
 	@set -e; for file in $(if $(BENCH),benchmarks/$(BENCH).py,benchmarks/*.py); do \
 		echo "$$file"; $(PY) "$$file" $(ARGS); echo; done
+
+bench-alerts: .venv/installed-dev
+	@$(PY) benchmarks/alerts.py $(ARGS)
 
 bench-detection: .venv/installed-dev
 	@$(PY) -m benchmarks.detection report --output $(or $(OUTPUT),build/accuracy/accuracy.md) $(ARGS)

@@ -44,7 +44,7 @@ def code(value: object) -> str:
 
 def default_of(value: Any) -> str:
     """A default as it would stand in the configuration file."""
-    if isinstance(value, (tuple, Mapping)) and not value:
+    if value is None or (isinstance(value, (tuple, Mapping)) and not value):
         return "none"
     return code(json.dumps(value))
 

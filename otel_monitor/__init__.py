@@ -9,12 +9,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otel_monitor.alerting.handlers import add_alert_handler
     from otel_monitor.instrumentation.api import instrument, operation, orchestrator, uninstrument, worker
     from otel_monitor.instrumentation.propagation import extract, inject
 
-__all__ = ["extract", "inject", "instrument", "operation", "orchestrator", "uninstrument", "worker"]
+__all__ = [
+    "add_alert_handler",
+    "extract",
+    "inject",
+    "instrument",
+    "operation",
+    "orchestrator",
+    "uninstrument",
+    "worker",
+]
 
 _HOMES = {
+    "add_alert_handler": "otel_monitor.alerting.handlers",
     "extract": "otel_monitor.instrumentation.propagation",
     "inject": "otel_monitor.instrumentation.propagation",
     "instrument": "otel_monitor.instrumentation.api",

@@ -25,6 +25,7 @@ from otel_monitor.settings_values import (
     HOST,
     NAMES,
     NUMBER,
+    PATH,
     PERCENT,
     PORT,
     SHARE,
@@ -113,9 +114,24 @@ class Settings:
         CHANNELS, {}, "Where notifications of alerts go, by name; each has a `type` and the keys of that type."
     )
     enable_console_notifications: bool = _setting(FLAG, True, "Whether alerts are written to stderr, a line each.")
-    enable_file_notifications: bool = _setting(FLAG, False, "Whether the monitor service writes alerts to a file.")
-    enable_email_notifications: bool = _setting(FLAG, False, "Whether the monitor service sends alerts by email.")
-    retention_hours: float = _setting(NUMBER, 24.0, "How long the monitor service keeps what it has seen.", "h")
+    enable_file_notifications: bool = _setting(
+        FLAG, False, "Whether alerts are written to `otel-monitor-alerts.jsonl`, a notification a line."
+    )
+    enable_email_notifications: bool = _setting(
+        FLAG, False, "Whether alerts are to be sent by email: `channels` has to have one of type `email` then."
+    )
+    store_path: Path | None = _setting(  # noqa: RUF009 - as all of them
+        PATH,
+        None,
+        "File in which alerts, silences and undelivered notifications survive the end of a process; several processes "
+        "of one host may share it. Without one they are kept in memory.",
+    )
+    retention_hours: float = _setting(
+        NUMBER,
+        24.0,
+        "How long what has ended is kept, and what cannot be delivered is tried.",
+        "h",
+    )
     api_host: str = _setting(HOST, "127.0.0.1", "Address on which the monitor service listens.")
     api_port: int = _setting(PORT, 8080, "Port on which the monitor service listens.")
 

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import voluptuous as v
@@ -126,6 +127,11 @@ def json_from(text_: str) -> Any:
         raise v.Invalid(f"expected JSON: {error}") from None
 
 
+def path(raw: Any) -> Path:
+    """A path; `~` is the user's home."""
+    return Path(text(raw)).expanduser()
+
+
 FLAG = Value("bool", boolean, _flag_from)
 NUMBER = Value("number", number(0), _number_from)
 WHOLE = Value("integer", number(1, whole=True), _number_from)
@@ -133,4 +139,5 @@ SHARE = Value("share", number(0, 1), _number_from)
 PERCENT = Value("percent", number(0, 100), _number_from)
 PORT = Value("port", number(0, 65535, whole=True), _number_from)
 HOST = Value("text", text, str)
+PATH = Value("path", path, str)
 NAMES = Value("list", names, _names_from)

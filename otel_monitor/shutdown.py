@@ -55,8 +55,10 @@ class Shutdown:
             atexit.unregister(provider.shutdown)
         self._exports.closing(deadline)
         try:
-            _wait([_start(self._detect)], time.monotonic() + self.timeout_s * _DETECTION_SHARE)
+            detection = _start(self._detect)
+            _wait([detection], time.monotonic() + self.timeout_s * _DETECTION_SHARE)
             _wait([_start(partial(_end, provider)) for provider in providers], deadline)
+            _wait([detection], deadline)  # notifications of alerts may still be on their way
         except KeyboardInterrupt:  # the user does not want to wait
             self._exports.closing(time.monotonic())
         self._exports.close()

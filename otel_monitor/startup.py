@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
@@ -24,7 +26,14 @@ from otel_monitor_processors.guard import guard
 from otel_monitor_processors.otel.driver import Driver, set_current_driver
 from otel_monitor_processors.otel.mapping import source_of
 
+if TYPE_CHECKING:
+    from otel_monitor.alerting.process import ProcessAlerts
+
 _NAMES_AFTER_S = 1.0
+_ALERTS_SHARE = 0.9
+"""Delivery goes on while the providers end, almost to the end of the time that the end of a process may take."""
+
+_HANDLERS = "otel_monitor.alerting.handlers"
 _lock = threading.RLock()  # guards _monitoring
 _monitoring: Monitoring | None = None
 
@@ -43,6 +52,7 @@ class Monitoring:
             foreign_metrics=reads_foreign_metrics(settings),
         )
         self.shutdown = Shutdown(self._end_detection, self.exports, settings.shutdown_timeout)
+        self._alerts: ProcessAlerts | None = None
         self._running = False
         self._owns_pipeline = False
         self._known = Shortcomings()
@@ -67,6 +77,7 @@ class Monitoring:
         set_current_driver(self.driver)
         self.attachment.gate.open = True
         self._record()
+        self._start_alerts()
         self.shutdown.register()  # after the providers exist: what is registered last runs first
         fork.protect(self._in_child, self.shutdown.run)
         self.driver.every(_NAMES_AFTER_S, self._check_names)
@@ -79,6 +90,7 @@ class Monitoring:
         self._running = False
         recorder.uninstall()
         self.driver.stop()
+        self._stop_alerts(self.settings.shutdown_timeout)
         self.attachment.detach()
         set_current_driver(None)
         if not self._owns_pipeline:
@@ -96,10 +108,25 @@ class Monitoring:
     @guard("startup.record")
     def _record(self) -> None:
         tracers, meters = trace.get_tracer_provider(), metrics.get_meter_provider()
-        resource = getattr(tracers, "resource", None)
-        attributes = resource.attributes if isinstance(resource, Resource) else Resource.create().attributes
-        source, service = source_of(attributes)
+        source, service = _names()
         recorder.install(Telemetry(tracers, meters, self.driver, self.settings, source, service))
+
+    @guard("startup.alerts")
+    def _start_alerts(self) -> None:
+        """Keep and deliver alerts, where the settings ask for more than what is said of each at once."""
+        if _HANDLERS in sys.modules:
+            sys.modules[_HANDLERS].attach(self.driver)
+        if not _keeps_alerts(self.settings):
+            return
+        from otel_monitor.alerting.process import ProcessAlerts
+
+        self._alerts = ProcessAlerts(self.driver, self.settings, _names()[1] or "otel-monitor")
+        self._alerts.start()
+
+    def _stop_alerts(self, timeout_s: float) -> None:
+        alerts, self._alerts = self._alerts, None
+        if alerts is not None:
+            alerts.stop(timeout_s)
 
     def _check_names(self) -> None:
         """Say which named classes cannot be found, once the program has had time to set out."""
@@ -109,17 +136,37 @@ class Monitoring:
         check_unresolved()
 
     def _end_detection(self, timeout_s: float) -> None:
+        until = time.monotonic() + _ALERTS_SHARE * self.shutdown.timeout_s
         check_unresolved(final=True)
         if self._running:
             self.attachment.read_metrics()
             self.driver.stop(timeout_s)
             self.attachment.gate.open = False
+            self._stop_alerts(max(0.0, until - time.monotonic()))
 
     def _in_child(self) -> None:
         self.exports.forked()
+        if self._alerts is not None:
+            self._alerts.forked()
         for provider in self.shutdown.providers:
             provider_internals.renew_metrics(provider)
             provider_internals.renew_processors(provider)
+
+
+def _names() -> tuple[str, str]:
+    """The source and the service that this process is."""
+    resource = getattr(trace.get_tracer_provider(), "resource", None)
+    return source_of(resource.attributes if isinstance(resource, Resource) else Resource.create().attributes)
+
+
+def _keeps_alerts(settings: Settings) -> bool:
+    """Whether there is anything to do beyond the console line, the log events and the metrics of each alert."""
+    return bool(
+        settings.store_path
+        or settings.channels
+        or settings.enable_file_notifications
+        or settings.enable_email_notifications
+    )
 
 
 @guard("startup.pipeline")

@@ -23,6 +23,7 @@ SNAPSHOT_AFTER = 20_000
 """The dispatcher's state is kept so often, or after so many steps. Who takes over sees again what came since."""
 
 _MOST_RESCUED = 10_000
+_FAREWELL_SHARE_S = 0.25
 _SNAPSHOT_SHARE = 10.0
 """A snapshot waits ten times as long as the last one took."""
 
@@ -75,10 +76,6 @@ class Desk:
     def next_deadline(self) -> float | None:
         """When there is something to do though nothing new has come in."""
         return self._dispatcher.next_deadline() if self._dispatcher is not None else None
-
-    def step_back(self) -> None:
-        """Another process leads, or the dispatcher has to be made anew."""
-        self._dispatcher = None
 
     def forked(self) -> None:
         """In a forked child: what the parent was about to tell, the parent tells."""
@@ -161,8 +158,15 @@ class Desk:
 
     def farewell(self, shelf: Shelf, now: float, within_s: float) -> None:
         """What is in memory alone is told now or never: do what is due within the next seconds as if they were over."""
-        while (deadline := self.next_deadline()) is not None and deadline <= now + within_s:
-            self.turn(shelf, max(now, deadline))
+        dispatcher, until = self._dispatcher, time.monotonic() + _FAREWELL_SHARE_S
+        if dispatcher is None:
+            return
+        while (deadline := dispatcher.next_deadline()) is not None and deadline <= now + within_s:
+            if time.monotonic() > until:
+                break
+            self._unkept += dispatcher.advance(max(now, deadline))
+        if shelf.dispatch.commit(self._seen, self._unkept, [], now) is not None:
+            self._unkept = []
 
     # -- when the file fails ----------------------------------------------------------------------------
 

@@ -50,7 +50,8 @@ class AlertService:
     Several processes may share one store: each keeps what its engine raises, one of them at a time dispatches for
     all. A process that dies with that is replaced by another after ten seconds.
 
-    Nothing is opened, made or started before `restore` or `start` is called, or a transition comes.
+    Nothing is opened, made or started before `restore` or `start` is called. Without `start`, whoever calls `step`
+    and `deliver` does the work.
 
     Args:
         channels: where notifications go: by name, how each is made when it is first needed.
@@ -83,6 +84,7 @@ class AlertService:
         self._store_alert = StoreAlert(name)
         self._look_at = 0.0
         self._led = False
+        self._wanted = False
         self._firing: frozenset[str] = frozenset()
         self._stepping = threading.Lock()  # guards everything but _waiting
         self._couriers = [
@@ -116,12 +118,18 @@ class AlertService:
             drops.count("alerts", "queue_full")
             return
         self._waiting.append(transition)
-        if not self._ticker.running:
-            self.start()
+        if self._wanted and not self._ticker.running:
+            self.start()  # in a forked child
         self._ticker.wake()
 
+    def settle(self) -> None:
+        """Wait until everything that was handed over is kept: from here on it survives."""
+        while self._waiting:
+            self.step(time.time())
+
     def start(self) -> None:
-        """Start the threads, unless they run."""
+        """Start the threads, unless they run. In a forked child they start with the first transition."""
+        self._wanted = True
         self._ticker.start()
         for courier in self._couriers:
             courier.start()
@@ -132,6 +140,7 @@ class AlertService:
 
         What could not be delivered is in the store; without one it is lost.
         """
+        self._wanted = False
         if not (self._ticker.running or self._waiting or self.keeper.is_open):
             return
         deadline = time.monotonic() + timeout_s
@@ -162,6 +171,11 @@ class AlertService:
         for courier in self._couriers:
             courier.stop(max(0.05, deadline - time.monotonic()))
         self.keeper.close()
+
+    def resign(self, now: float) -> None:
+        """Without threads: let another process go on, at once."""
+        with self._stepping:
+            self._desk.resign(self.keeper.shelf, now)
 
     def deliver(self, timeout_s: float) -> None:
         """Without threads: send what is due, here and now, for about `timeout_s` seconds."""

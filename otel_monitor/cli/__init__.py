@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from otel_monitor.cli import demo, replay, rules
+from otel_monitor.cli import alerts, demo, replay, rules
 from otel_monitor.errors import OtelMonitorError
 
-COMMANDS = (demo.COMMAND, replay.COMMAND, rules.COMMAND)
+COMMANDS = (alerts.COMMAND, demo.COMMAND, replay.COMMAND, rules.COMMAND)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

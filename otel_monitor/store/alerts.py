@@ -18,6 +18,8 @@ _AS_SEEN = (
     "SELECT event.at, event.previous, event.reason, event.alert, alert.overruled, alert.updated_at "
     "FROM alert JOIN event ON event.seq = alert.last_event WHERE "
 )
+_BUT_NOT_RESOLVED = "alert.state IN (SELECT value FROM json_each(?)) AND NOT alert.overruled"
+_BUT_RESOLVED = "(alert.overruled OR alert.state IN (SELECT value FROM json_each(?)))"
 
 
 class Step(NamedTuple):
@@ -125,13 +127,11 @@ class Alerts:
 
     def in_state(self, states: Iterable[State], *, limit: int = _BATCH) -> list[Alert]:
         """The alerts that are in one of these states, as they were last seen, the newest change first."""
-        wanted = {state.value for state in states}
-        resolved_too = State.RESOLVED.value in wanted
+        wanted = json.dumps(sorted({state.value for state in states}))
+        is_one = _BUT_RESOLVED if State.RESOLVED.value in wanted else _BUT_NOT_RESOLVED
         with self._database.reading() as connection:
             rows = connection.execute(
-                _AS_SEEN + "CASE WHEN alert.overruled THEN ? ELSE alert.state IN (SELECT value FROM json_each(?)) END "
-                "ORDER BY alert.updated_at DESC, alert.id LIMIT ?",
-                (resolved_too, json.dumps(sorted(wanted)), limit),
+                _AS_SEEN + is_one + " ORDER BY alert.updated_at DESC, alert.id LIMIT ?", (wanted, limit)
             ).fetchall()
         return [_as_seen(*row) for row in rows]
 

@@ -172,6 +172,16 @@ class Outbox:
         found = [message for place in (Place.DELIVERED, Place.DEAD) for message in self.in_place(place, limit)]
         return sorted(found)
 
+    def about(self, alert_id: str, limit: int = _BATCH) -> list[Message]:
+        """Messages that speak of an alert, the oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT seq, notification, state, attempts, created_at, next_at, said FROM outbox "
+                "WHERE instr(notification, ?) ORDER BY seq LIMIT ?",
+                (f'"id":"{alert_id}"', limit),
+            ).fetchall()
+        return [_message(row) for row in rows]
+
     def in_place(self, place: Place, limit: int = _BATCH) -> list[Message]:
         """Messages in one place, the newest first."""
         with self._database.reading() as connection:

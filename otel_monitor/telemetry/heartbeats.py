@@ -10,8 +10,7 @@ from opentelemetry._logs import Logger, SeverityNumber
 from otel_monitor.instrumentation.operation import Side
 from otel_monitor.telemetry.activity import WORKER_ID, Activity
 from otel_monitor.telemetry.calls import Call
-from otel_monitor_processors.observation import Heartbeat
-from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
+from otel_monitor_processors.observation import ORCHESTRATOR_PEER, Heartbeat
 
 HEARTBEAT_EVENT = "orchestrator.worker.heartbeat"
 """A log record for each heartbeat, for backends that want every one: only with the setting `record_heartbeats`."""
@@ -41,6 +40,11 @@ class HeartbeatActivity(Activity):
         self.driver.offer(Heartbeat(call.began_at, worker, telemetry.source))
         if telemetry.heartbeat_events is not None:
             _emit(telemetry.heartbeat_events, worker, call.began_at)
+
+    def attributes(self, call: Call) -> dict[str, str | int]:
+        if call.worker is None and call.operation.side is Side.WORKER:
+            call.worker = self.telemetry.source
+        return super().attributes(call)
 
     def end(self, call: Call) -> None:
         if call.operation.side is Side.WORKER:

@@ -187,9 +187,18 @@ PROCESS_CPU = Instrument(
     "process.cpu.utilization", _GAUGE, "1", "CPU time of the process as a share of the CPUs that it may use."
 )
 PROCESS_MEMORY = Instrument("process.memory.usage", _UP_DOWN, "By", "Physical memory of the process.")
+PROCESS_MEMORY_SHARE = Instrument(
+    "process.memory.utilization",
+    _GAUGE,
+    "1",
+    "Share of the tightest limit of memory in use: the process's own, the container's or the host's.",
+)
 PROCESS_THREADS = Instrument("process.thread.count", _UP_DOWN, "{thread}", "Threads of the process.")
 PROCESS_FILES = Instrument(
     "process.unix.file_descriptor.count", _UP_DOWN, "{file_descriptor}", "Open file descriptors of the process."
+)
+PROCESS_FILES_SHARE = Instrument(
+    "process.unix.file_descriptor.utilization", _GAUGE, "1", "Share of the file descriptors that the process may open."
 )
 SYSTEM_CPU = Instrument("system.cpu.utilization", _GAUGE, "1", "Share of the host's, or the container's, CPUs in use.")
 SYSTEM_MEMORY = Instrument(
@@ -205,6 +214,17 @@ SYSTEM_FILESYSTEM = Instrument(
     "1",
     "Share of the working directory's filesystem in use.",
     ("system.filesystem.state", "system.filesystem.mountpoint"),
+)
+
+NOTIFICATIONS = Instrument(
+    "otel_monitor.notifications",
+    _TOTAL,
+    "{notification}",
+    "Attempts to send a notification of alerts: `delivered`, `retry` (it is tried again), `dead` (given up).",
+    ("channel", "outcome"),
+)
+OUTBOX_DEPTH = Instrument(
+    "otel_monitor.outbox.depth", _GAUGE, "{notification}", "Notifications that wait to be delivered.", ("channel",)
 )
 
 SELF_DROPPED = Instrument(

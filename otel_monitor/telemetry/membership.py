@@ -9,8 +9,7 @@ from typing import Any
 from otel_monitor.instrumentation.operation import Side
 from otel_monitor.telemetry.activity import FAILURE_REASON, Activity
 from otel_monitor.telemetry.calls import Call
-from otel_monitor_processors.observation import Change, Membership, Outcome
-from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
+from otel_monitor_processors.observation import ORCHESTRATOR_PEER, Change, Membership, Outcome
 
 
 class FailureReason(StrEnum):

@@ -68,8 +68,10 @@ class Readings:
 _RESOURCES: dict[Instrument, Callable[[Sample], tuple[float | None, Key]]] = {
     rows.PROCESS_CPU: lambda sample: (sample.process_cpu, ()),
     rows.PROCESS_MEMORY: lambda sample: (sample.process_memory, ()),
+    rows.PROCESS_MEMORY_SHARE: lambda sample: (sample.share_of("memory"), ()),
     rows.PROCESS_THREADS: lambda sample: (sample.process_threads, ()),
     rows.PROCESS_FILES: lambda sample: (sample.process_files, ()),
+    rows.PROCESS_FILES_SHARE: lambda sample: (sample.share_of("file_descriptors"), ()),
     rows.SYSTEM_CPU: lambda sample: (sample.system_cpu, ()),
     rows.SYSTEM_MEMORY: lambda sample: (sample.system_memory, ("used",)),
     rows.SYSTEM_FILESYSTEM: lambda sample: (sample.system_filesystem, ("used", sample.mountpoint)),

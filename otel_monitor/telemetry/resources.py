@@ -35,6 +35,10 @@ class Sample:
     levels: dict[str, Usage] = field(default_factory=dict)
     """By resource: `cpu` in CPUs, `memory` and `disk` in bytes, `file_descriptors`, `threads`."""
 
+    def share_of(self, resource: str) -> float | None:
+        """How much of the tightest limit of a resource is used; None where it is not known."""
+        return _share(self.levels.get(resource))
+
 
 _MIN_ELAPSED_S = 0.1  # the kernel counts CPU time in steps of 10 ms
 

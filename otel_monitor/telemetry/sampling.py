@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_monitor.telemetry.instruments import EVENT_LOOP_DELAY, LOAD_IMBALANCE, Instrument
+from otel_monitor.telemetry.instruments import EVENT_LOOP_DELAY, LOAD_IMBALANCE, WORKER_ASSIGNED, Instrument
 from otel_monitor.telemetry.resources import (
     Resources,
 )  # at once: a fork during an import in a thread locks the child up
+from otel_monitor_processors.alerts.rule import Labels
 from otel_monitor_processors.guard import guard
 from otel_monitor_processors.observation import Level, MetricPoint
+from otel_monitor_processors.otel import attributes as names
 
 if TYPE_CHECKING:
     from otel_monitor.telemetry.resources import Sample
@@ -40,6 +42,7 @@ class Sampling:
         imbalance = telemetry.fleet.imbalance()
         if imbalance is not None:
             self._point(LOAD_IMBALANCE, imbalance)
+        self._look_at_assignments()
         delays_s = telemetry.loops.delays_s()
         for delay_s in delays_s:
             telemetry.metrics.event_loop_delay.record(delay_s)
@@ -62,11 +65,20 @@ class Sampling:
         """In a child: it is another process."""
         self._resources = None
 
+    def _look_at_assignments(self) -> None:
+        """How much each worker holds, all of it at one time: what is compared belongs together."""
+        at = self._telemetry.driver.now()
+        for worker, assigned in self._telemetry.fleet.assigned():
+            if worker is not None:
+                self._offer(at, WORKER_ASSIGNED, assigned, ((names.WORKER_ID, worker),))
+
     def _point(self, instrument: Instrument, value: float) -> None:
+        self._offer(self._telemetry.driver.now(), instrument, value)
+
+    def _offer(self, at: float, instrument: Instrument, value: float, attributes: Labels = ()) -> None:
         telemetry = self._telemetry
-        at = telemetry.driver.now()
         telemetry.driver.offer(
-            MetricPoint(at, telemetry.source, instrument.name, (), value, instrument.unit, telemetry.service)
+            MetricPoint(at, telemetry.source, instrument.name, attributes, value, instrument.unit, telemetry.service)
         )
 
     def _take_detection(self) -> None:

@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from otel_monitor_processors.classification import Category
 
+ORCHESTRATOR_PEER = "orchestrator"
+"""Whom a worker reports to, where nothing names it: the peer of such a `Link`."""
+
 
 class Outcome(StrEnum):
     """How an operation ended. A cancelled one says nothing about health."""

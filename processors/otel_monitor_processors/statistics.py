@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 _SKETCH_SCALE = 4
@@ -106,19 +105,6 @@ def log10_normal_tail(z: float) -> float:
     return -(z * z / 2.0 + math.log(z * math.sqrt(2.0 * math.pi))) / math.log(10.0)
 
 
-def confidence_bound(log10_p: float) -> float:
-    """The highest confidence that a p-value allows: 1 / (1 - e p ln p), for p < 1/e, else 0.5.
-
-    Source: Sellke, Bayarri, Berger, "Calibration of p values" (The American Statistician 55, 2001), with even
-    prior odds. Serves until a confidence is calibrated on data.
-    """
-    if log10_p >= math.log10(1.0 / math.e):
-        return 0.5
-    p = 10.0 ** max(log10_p, -300.0)
-    confidence: float = 1.0 / (1.0 - math.e * p * math.log(p))
-    return confidence
-
-
 def log10_binomial_tail(k: int, n: int, p: float) -> float:
     """An upper bound on log10 P(X >= k) for X ~ Binomial(n, p): Chernoff's, exp(-n KL(k/n || p)).
 
@@ -158,49 +144,3 @@ def log10_choose(n: int, k: int) -> float:
     if not 0 <= k <= n:
         return 0.0
     return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / _LN10
-
-
-def mann_kendall_z(values: Sequence[float]) -> float:
-    """How many deviations the number of rising pairs is off chance. Above 3, the values rise beyond doubt.
-
-    Source: Mann (Econometrica 13, 1945), Kendall; variance without ties.
-    """
-    n = len(values)
-    if n < 4:
-        return 0.0
-    score = 0
-    for i in range(n - 1):
-        first = values[i]
-        score += sum([(later > first) - (later < first) for later in values[i + 1 :]])
-    variance = n * (n - 1) * (2 * n + 5) / 18.0
-    return (score - (score > 0) + (score < 0)) / math.sqrt(variance)
-
-
-def slopes(times: Sequence[float], values: Sequence[float]) -> list[float]:
-    """The slopes of all pairs of points, sorted: their median is Theil and Sen's estimate of the trend."""
-    pairs = [
-        (values[j] - values[i]) / (times[j] - times[i])
-        for i in range(len(times) - 1)
-        for j in range(i + 1, len(times))
-        if times[j] > times[i]
-    ]
-    return sorted(pairs)
-
-
-def g_test_z(observed: Sequence[float], expected: Sequence[float]) -> float:
-    """How many deviations the G statistic of counts against expectations is off chance.
-
-    Williams' correction (Biometrika 63, 1976) and the Wilson-Hilferty approximation of chi-squared by a normal.
-    """
-    cells = [(o, e) for o, e in zip(observed, expected, strict=True) if e > 0]
-    freedom = len(cells) - 1
-    total = sum(o for o, _ in cells)
-    if freedom < 1 or total <= 0:
-        return 0.0
-    g = 2.0 * sum(o * math.log(o / e) for o, e in cells if o > 0)
-    g /= 1.0 + (sum(total / max(e, 1e-9) for _, e in cells) - 1.0) / (6.0 * total * freedom)
-    if g <= 0:
-        return 0.0
-    spread = 2.0 / (9.0 * freedom)
-    z: float = ((g / freedom) ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread)
-    return z

@@ -1,4 +1,4 @@
-"""Cascading failures are recognised from deaths in a row and from failures that travel along calls, on virtual time."""
+"""Cascading failures are recognised from failures that travel along calls, on virtual time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ import pytest
 from otel_monitor_processors.classification import Category
 from otel_monitor_processors.engine import Engine, Transition, VerdictTransition
 from otel_monitor_processors.observation import (
-    Assignment,
-    Change,
     DatabaseOperation,
     ErrorLog,
     Heartbeat,
     Link,
-    Membership,
-    MetricPoint,
     Observation,
     Operation,
     OperationCount,
@@ -76,111 +72,12 @@ class Shop:
         self.answers = dict.fromkeys(services, FAILED)
 
 
-class Fleet:
-    """Workers whose heartbeats an orchestrator receives once a second, and which work."""
-
-    def __init__(self, workers: int = 8) -> None:
-        self.engine = Engine((), [CascadingFailures()])
-        self.now = START
-        self.alive = [f"w{number}" for number in range(workers)]
-        self.working = list(self.alive)
-
-    def feed(self, *observations: Observation) -> list[Verdict]:
-        return _verdicts(self.engine.observe(observations))
-
-    def run(self, seconds: int) -> list[Verdict]:
-        verdicts: list[Verdict] = []
-        for _ in range(seconds):
-            verdicts += self.feed(*(Heartbeat(self.now + 0.2, worker, "boss") for worker in self.alive))
-            for worker in self.working:
-                verdicts += self.feed(Operation(self.now + 0.5, worker, "process", Outcome.OK, 0.1, service="worker"))
-            self.now += 1.0
-            verdicts += _verdicts(self.engine.advance(self.now))
-        return verdicts
-
-    def kill(self, *workers: str, task: str | None = None, wait_s: int = 5) -> list[Verdict]:
-        """They are given a task, die, and are given up some seconds later."""
-        found = []
-        for worker in workers:
-            if task is not None:
-                found += self.feed(Assignment(self.now, worker, "boss", "resize", task))
-            self.alive.remove(worker)
-            self.working.remove(worker)
-        found += self.run(wait_s)
-        for worker in workers:
-            found += self.feed(Membership(self.now, worker, "boss", Change.LOST, "heartbeat_timeout"))
-        return found
-
-
 def _verdicts(transitions: list[Transition]) -> list[Verdict]:
     return [t.verdict for t in transitions if isinstance(t, VerdictTransition)]
 
 
 def _opened(verdicts: list[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.state is VerdictState.OPENED]
-
-
-# -- deaths in a row --------------------------------------------------------------------------------------
-
-
-def test_a_task_that_kills_its_owners_is_named_at_the_third_death_at_the_latest() -> None:
-    fleet = Fleet()
-    fleet.run(60)
-    found = fleet.kill("w1", task="t7") + fleet.run(2) + fleet.kill("w3", task="t7") + fleet.run(2)
-    found += fleet.kill("w5", task="t7") + fleet.run(3)
-    assert len(_opened(found)) == 1
-    last = found[-1]
-    assert (last.root, set(last.sources)) == ("t7", {"w1", "w3", "w5"})
-    assert "t7" in last.summary
-
-
-def test_deaths_in_a_row_are_a_cascade_without_any_task() -> None:
-    fleet = Fleet()
-    fleet.run(60)
-    found = []
-    for worker in ("w1", "w2", "w3", "w4"):
-        found += fleet.kill(worker) + fleet.run(3)
-    assert len(_opened(found)) == 1
-    assert set(found[-1].sources) == {"w1", "w2", "w3", "w4"}
-
-
-@pytest.mark.parametrize("workers", [("w1",), ("w1", "w2"), ("w1", "w2", "w3", "w4")])
-def test_what_dies_at_the_same_moment_has_a_cause_in_common(workers: tuple[str, ...]) -> None:
-    fleet = Fleet()
-    fleet.run(60)
-    assert fleet.kill(*workers) + fleet.run(120) == []
-
-
-def test_workers_that_are_given_up_but_go_on_working_have_not_died() -> None:
-    fleet = Fleet()
-    fleet.run(60)
-    found = []
-    for worker in ("w1", "w2", "w3", "w4"):
-        fleet.alive.remove(worker)
-        found += fleet.run(6) + fleet.feed(Membership(fleet.now, worker, "boss", Change.LOST))
-    assert found + fleet.run(60) == []
-
-
-def test_a_rolling_restart_is_none() -> None:
-    fleet = Fleet()
-    fleet.run(60)
-    found = []
-    for worker in list(fleet.alive):
-        found += fleet.feed(Membership(fleet.now, worker, "boss", Change.LEFT))
-        fleet.alive.remove(worker)
-        fleet.working.remove(worker)
-        found += fleet.run(8) + fleet.feed(Membership(fleet.now, worker, "boss", Change.JOINED))
-        fleet.alive.append(worker)
-        fleet.working.append(worker)
-    assert found + fleet.run(60) == []
-
-
-def test_what_counters_tell_without_names_is_not_enough() -> None:
-    fleet = Fleet()
-    found = fleet.run(60)
-    for _ in range(4):
-        found += fleet.run(10) + fleet.feed(MetricPoint(fleet.now, "boss", "orchestrator.worker.failures", (), 1.0))
-    assert found + fleet.run(30) == []
 
 
 # -- failures that spread ---------------------------------------------------------------------------------
@@ -242,6 +139,20 @@ def test_one_service_that_fails_is_no_cascade(services: tuple[str, ...]) -> None
     shop.run(300)
     shop.fail(*services)
     assert shop.run(120) == []
+
+
+def test_services_that_fail_the_same_caller_fail_together() -> None:
+    shop = Shop()
+    shop.run(300)
+    shop.fail("prices", "stock")
+    names = ("prices", "stock")
+    shop.second = lambda: [  # type: ignore[method-assign]  # these two alone, and who calls both
+        *(Operation(shop.now, f"{name}-1", "work", FAILED[0], 0.01, FAILED[1], None, name) for name in names),
+        *(Link(shop.now, "gateway-1", name, True, 0.01, FAILED[1], None, "gateway") for name in names),
+    ]
+    found = shop.run(60)
+    assert len(_opened(found)) == 1
+    assert set(found[-1].sources) == {"prices-1", "stock-1"}
 
 
 def test_services_that_fail_because_of_their_database_do_not_fail_each_other() -> None:

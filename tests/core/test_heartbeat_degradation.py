@@ -6,53 +6,11 @@ import random
 
 import pytest
 
-from otel_monitor_processors.engine import Engine, Transition, VerdictTransition
-from otel_monitor_processors.observation import Change, Heartbeat, Membership, MetricPoint, Observation
+from otel_monitor_processors.observation import Change, Heartbeat, Level, Link, Membership, MetricPoint
 from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
-
-START = 1_700_000_000.0
-
-
-class Fleet:
-    """Workers whose heartbeats an orchestrator receives, driven on virtual time."""
-
-    def __init__(self, workers: int, interval_s: float = 1.0, noise: float = 0.02, gates: Gates | None = None) -> None:
-        self.engine = Engine(rules=(), detectors=[HeartbeatDegradation(gates)])
-        self.now = START
-        self.interval_s = interval_s
-        self._random = random.Random(7)
-        self._noise = noise
-        self._due = {f"w{i}": START + i * interval_s / max(1, workers) for i in range(workers)}
-        self.silent: set[str] = set()
-        self.stretch: dict[str, float] = {}
-        self.shake: dict[str, float] = {}
-
-    def feed(self, observation: Observation) -> list[Verdict]:
-        return _verdicts(self.engine.observe([observation]))
-
-    def run(self, seconds: float) -> list[Verdict]:
-        """Heartbeats as they come for so long; the verdicts on the way."""
-        verdicts: list[Verdict] = []
-        end = self.now + seconds
-        while self.now < end:
-            worker, due = min(self._due.items(), key=lambda item: item[1])
-            self.now = min(due, end)
-            if due > end:
-                break
-            interval = self.interval_s * self.stretch.get(worker, 1.0)
-            shake = self.shake.get(worker, self._noise)
-            self._due[worker] = due + max(0.01, interval * (1.0 + self._random.uniform(-shake, shake)))
-            if worker not in self.silent:
-                verdicts += self.feed(Heartbeat(due, worker, "orchestrator"))
-            verdicts += _verdicts(self.engine.advance(self.now))
-        verdicts += _verdicts(self.engine.advance(self.now))
-        return verdicts
-
-
-def _verdicts(transitions: list[Transition]) -> list[Verdict]:
-    return [t.verdict for t in transitions if isinstance(t, VerdictTransition)]
+from tests.core.heartbeat_fleet import START, Fleet, verdicts_of
 
 
 @pytest.mark.parametrize("interval_s", [0.25, 1.0, 5.0, 30.0])
@@ -79,7 +37,7 @@ def test_a_worker_given_up_by_its_orchestrator_is_lost_when_its_next_heartbeat_f
     fleet.run(30)
     fleet.silent = {"w1"}
     fleet.run(1.5)
-    verdicts = fleet.feed(Membership(fleet.now, "w1", "orchestrator", Change.LOST)) + fleet.run(2)
+    verdicts = fleet.feed(Membership(fleet.now, "w1", "orchestrator", Change.LOST)) + fleet.run(4)
     assert [(v.scope, v.sources) for v in verdicts] == [("lost", ("w1",))]
     assert "given up by its orchestrator" in verdicts[0].summary
 
@@ -115,8 +73,56 @@ def test_the_verdict_closes_when_the_worker_is_back_for_a_while() -> None:
     fleet.silent = {"w1"}
     fleet.run(20)
     fleet.silent = set()
-    verdicts = fleet.run(30)
+    verdicts = [v for v in fleet.run(30) if v.scope == "lost"]
     assert [v.state for v in verdicts] == [VerdictState.CLOSED]
+
+
+def test_a_loss_is_not_announced_in_its_first_two_seconds() -> None:
+    fleet = Fleet(4, interval_s=0.25)
+    fleet.run(30)
+    fleet.silent = {"w1"}
+    began = fleet.now
+    fleet.run(1.0)
+    fleet.feed(Membership(fleet.now, "w1", "orchestrator", Change.LOST))
+    assert fleet.run(1.9) == []
+    verdicts = fleet.run(2.0)
+    assert [v.sources for v in verdicts] == [("w1",)]
+    assert verdicts[0].at - began <= 4.5
+
+
+def test_a_silent_worker_that_works_on_is_not_lost_while_it_is_given_work() -> None:
+    fleet = Fleet(4)
+    fleet.run(60)
+    fleet.silent = {"w1"}
+    verdicts: list[Verdict] = []
+    for second in range(40):
+        fleet.feed(Level(fleet.now, "w1", "memory", 1.0, 2.0))
+        if second % 4 == 0:
+            fleet.feed(Link(fleet.now, "orchestrator", "w1", True, 0.01))
+        verdicts += fleet.run(1.0)
+    assert verdicts == []
+
+
+def test_a_worker_whose_own_heartbeats_are_answered_is_not_lost() -> None:
+    fleet = Fleet(4)
+    fleet.run(60)
+    fleet.silent = {"w1"}
+    verdicts: list[Verdict] = []
+    for _ in range(40):
+        fleet.feed(Heartbeat(fleet.now, "w1", "w1", True, 0.01))
+        verdicts += fleet.run(1.0)
+    assert verdicts == []
+
+
+def test_heartbeats_of_which_suddenly_only_one_in_ten_is_recorded_raise_no_loss() -> None:
+    fleet = Fleet(12)
+    chance = random.Random(9)
+    verdicts: list[Verdict] = []
+    for second in range(1_500):
+        for index in range(12):
+            if second < 300 or chance.random() < 0.1:
+                verdicts += fleet.feed(Heartbeat(START + second + index / 12, f"w{index}", "orchestrator"))
+    assert [v for v in verdicts if v.scope == "lost"] == []
 
 
 def test_heartbeats_that_slow_down_are_late_though_none_is_missing() -> None:
@@ -177,7 +183,7 @@ def test_a_workers_own_account_of_its_sending_is_not_judged() -> None:
     fleet = Fleet(0)
     for second in range(30):
         fleet.feed(Heartbeat(START + second, "w1", "w1"))
-    assert _verdicts(fleet.engine.advance(START + 300)) == []
+    assert verdicts_of(fleet.engine.advance(START + 300)) == []
 
 
 def test_the_gates_hold_a_pattern_back() -> None:
@@ -226,7 +232,7 @@ def test_a_heartbeat_that_two_signals_record_is_one() -> None:
         for index in range(4):
             for later in (0.0, 0.012):
                 fleet.feed(Heartbeat(START + second + index / 4 + later, f"w{index}", "orchestrator"))
-    assert fleet.engine.detectors[0].dump()["workers"][0][1][2][1][0] == pytest.approx(1.0, abs=0.05)
+    assert fleet.engine.detectors[0].dump()["roster"]["workers"][0][1][2][1][0] == pytest.approx(1.0, abs=0.05)
 
 
 def metrics(fleet: Fleet, at: float, means: dict[str, float], ages: dict[str, float]) -> list[Verdict]:
@@ -236,7 +242,7 @@ def metrics(fleet: Fleet, at: float, means: dict[str, float], ages: dict[str, fl
         for name, values in (("interval", means), ("age", ages))
         for worker, value in values.items()
     ]
-    return _verdicts(fleet.engine.observe(points))
+    return verdicts_of(fleet.engine.observe(points))
 
 
 def test_heartbeats_that_only_metrics_tell_of_are_late_when_their_mean_interval_grows() -> None:

@@ -40,6 +40,7 @@ class Fleet:
         self.failing: dict[str, Category] = {}
         self.shows: tuple[str, ...] = ("spans", "heartbeats")
         self.random = random.Random(seed)
+        self.held: dict[str, float] = {}
         self._counted: dict[str, int] = {}
 
     def run(self, seconds: int) -> list[Verdict]:
@@ -67,6 +68,8 @@ class Fleet:
             seen += [Heartbeat(self.now + 0.99, name, "boss") for name in self.weights if name not in self.unreachable]
         if "metrics" in self.shows:
             seen += self._exports()
+        if int(self.now) % 5 == 3:
+            seen += [_holds(self.now + 0.5, name, held) for name, held in self.held.items()]
         return seen
 
     def _task(self, at: float, worker: str) -> list[Observation]:
@@ -92,6 +95,11 @@ class Fleet:
                 if calls:
                     seen.append(OperationCount(at, worker, "process", calls, calls * 0.1, None, False, "agents"))
         return seen
+
+
+def _holds(at: float, worker: str, held: float) -> MetricPoint:
+    attributes = (("orchestrator.worker.id", worker),)
+    return MetricPoint(at, "boss", "orchestrator.worker.assigned", attributes, held, "{task}", "scheduler")
 
 
 def _verdicts(transitions: list[Transition]) -> list[Verdict]:
@@ -136,6 +144,73 @@ def test_a_tenth_of_the_load_takes_longer_but_is_enough() -> None:
     _favour(fleet, "w3", share=0.6)
     (verdict,) = fleet.run(200)
     assert verdict.sources == ("w3",)
+
+
+def _holding_streams(each: int = 6) -> Fleet:
+    """Four workers that hold streams, of which nothing else is recorded."""
+    fleet = Fleet(workers=4)
+    fleet.shows = ("heartbeats",)
+    fleet.held = dict.fromkeys(fleet.weights, float(each))
+    return fleet
+
+
+def test_a_worker_that_is_given_the_others_streams_is_named_within_seconds() -> None:
+    fleet = _holding_streams()
+    assert fleet.run(60) == []
+    fleet.held = {"w0": 1.0, "w1": 21.0, "w2": 1.0, "w3": 1.0}
+    (verdict,) = fleet.run(20)
+    assert (verdict.sources, verdict.root, verdict.evidence["kind"]) == (("w1",), "w1", "tasks held")
+    assert "w1 has 88% of the tasks held among 4 workers" in verdict.summary
+    fleet.held = dict.fromkeys(fleet.held, 6.0)
+    assert [v.state for v in fleet.run(20)] == [VerdictState.CLOSED]
+
+
+def test_one_report_that_is_out_of_line_raises_nothing() -> None:
+    fleet = _holding_streams()
+    fleet.run(60)
+    fleet.held["w1"] = 60.0
+    verdicts = fleet.run(5)
+    fleet.held["w1"] = 6.0
+    assert verdicts + fleet.run(60) == []
+
+
+def test_workers_that_have_always_held_unequal_numbers_raise_nothing() -> None:
+    fleet = _holding_streams()
+    fleet.held = {"w0": 2.0, "w1": 30.0, "w2": 4.0, "w3": 4.0}
+    assert fleet.run(300) == []
+
+
+def test_queues_that_come_and_go_raise_nothing() -> None:
+    fleet = _holding_streams()
+    verdicts: list[Verdict] = []
+    for _ in range(200):
+        fleet.held = {name: float(fleet.random.choice((0, 1, 1, 2, 3, 5, 8, 30))) for name in fleet.held}
+        verdicts += fleet.run(5)
+    assert verdicts == []
+
+
+def test_streams_of_a_worker_that_is_gone_may_be_held_by_the_others() -> None:
+    fleet = _holding_streams()
+    verdicts = fleet.run(120)
+    fleet.unreachable = {"w3"}
+    del fleet.held["w3"]
+    fleet.held |= {"w0": 8.0, "w1": 8.0, "w2": 8.0}
+    verdicts += fleet.feed([Membership(fleet.now, "w3", "boss", Change.LOST)]) + fleet.run(300)
+    fleet.unreachable.clear()
+    fleet.held["w3"] = 0.0
+    verdicts += fleet.feed([Membership(fleet.now, "w3", "boss", Change.JOINED)]) + fleet.run(10)
+    fleet.held = dict.fromkeys(fleet.held, 6.0)
+    assert verdicts + fleet.run(300) == []
+
+
+def test_a_backlog_that_is_worked_off_is_no_imbalance_any_more() -> None:
+    fleet = Fleet()
+    fleet.run(600)
+    _favour(fleet, "w3", share=0.6)
+    assert [v.state for v in fleet.run(300)] == [VerdictState.OPENED]
+    fleet.weights = {name: 2.0 if name == "w3" else 0.2 for name in fleet.weights}  # as many of w3's as before
+    fleet.rate *= 1.0 + 0.6
+    assert [v.state for v in fleet.run(400)] == [VerdictState.CLOSED]
 
 
 def test_several_workers_are_one_verdict() -> None:
@@ -232,10 +307,13 @@ def test_gates_hold_back_and_can_be_changed_at_run_time() -> None:
 def test_a_loaded_state_continues_identically() -> None:
     fleet, twin = Fleet(), Fleet()
     fleet.shows = twin.shows = ("spans", "heartbeats", "metrics", "assignments")
+    fleet.held = dict.fromkeys(fleet.weights, 6.0)
+    twin.held = dict.fromkeys(fleet.weights, 6.0)
     fleet.run(590)
     twin.run(590)
     _favour(fleet, "w3", share=0.6)
     _favour(twin, "w3", share=0.6)
+    fleet.held["w3"] = twin.held["w3"] = 40.0
     fleet.run(15)
     twin.run(15)
     state = json.loads(json.dumps(twin.engine.detectors[0].dump()))

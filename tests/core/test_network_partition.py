@@ -19,6 +19,7 @@ from otel_monitor_processors.observation import (
     Operation,
     Outcome,
 )
+from otel_monitor_processors.patterns.duplicates import Duplicates
 from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.network_partition import NetworkPartition
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
@@ -205,7 +206,7 @@ def test_peers_that_never_answered_say_nothing() -> None:
     verdicts: list[Verdict] = []
     for _ in range(60):
         new = [_link(BOSS, name, system.now, ok=False) for name in ("n1", "n2", "n3")]
-        verdicts += system.feed(system.seconds(1) + new)
+        verdicts += system.feed([*system.seconds(1), *new])
     assert verdicts == []
 
 
@@ -286,3 +287,23 @@ def test_disabled_it_finds_nothing() -> None:
     system.run(120)
     system.cut = {"w1", "w4"}
     assert system.run(60) == []
+
+
+def test_tasks_that_change_hands_to_and_fro_have_two_owners() -> None:
+    duplicates = Duplicates()
+    for second in range(10):
+        duplicates.done("moved once", "w1" if second < 5 else "w2", second)
+        duplicates.done("on both sides", "w1" if second % 2 else "w2", second)
+        duplicates.done(f"done once {second}", "w1", second)
+    assert duplicates.since(0.0) == 1
+    assert duplicates.since(20.0) == 0
+    restored = Duplicates()
+    restored.load(duplicates.dump())
+    assert restored.dump() == duplicates.dump()
+
+
+def test_only_so_many_tasks_are_remembered() -> None:
+    duplicates = Duplicates()
+    for number in range(12_000):
+        duplicates.done(f"task {number}", "w1", number)
+    assert duplicates.dropped == 2_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -79,6 +80,36 @@ def test_a_leak_is_found_before_half_of_the_room_is_gone(resource: str, ramp_s: 
     assert middle == pytest.approx(left_s, rel=0.25)
 
 
+@pytest.mark.parametrize("every_s", [0.5, 1.0])
+@pytest.mark.parametrize("resource", ["memory", "disk"])
+def test_what_fills_within_moments_is_found_before_it_is_full(resource: str, every_s: float) -> None:
+    machines = Machines(every_s)
+    machines.now = START + LEAD_IN_S - 9.0
+    machines.courses["w2", resource] = lambda t: 0.1 + 0.9 * max(0.0, t) / 12.0
+    machines.courses["w3", resource] = lambda t: 0.1 + 0.003 * machines.noise()
+    assert machines.run(9.0) == []
+    opened = machines.run(12.0)
+    assert [(v.state, v.sources) for v in opened] == [(VerdictState.OPENED, ("w2",))]
+    assert opened[0].at < START + LEAD_IN_S + 9.0
+    machines.courses.pop(("w2", resource))
+    assert machines.run(30.0) == [], "what died of it has not recovered"
+
+
+def test_a_start_that_fills_memory_steadily_is_no_exhaustion() -> None:
+    machines = Machines(1.0)
+    machines.now = START + LEAD_IN_S
+    machines.courses["w1", "memory"] = lambda t: min(0.8, 0.1 + 0.7 * t / 40.0)
+    assert machines.run(300.0) == []
+
+
+def test_a_pool_that_fills_while_operations_wait_is_no_leak() -> None:
+    machines = Machines(20.0)
+    machines.courses["w1", "connections"] = lambda t: 0.1 if not 0 < t < 160 else 0.1 + 0.6 * min(1.0, t / 100.0)
+    machines.courses["w2", "connections"] = lambda t: 0.1 + 0.9 * round(20 * max(0.0, t) / 700.0) / 20
+    verdicts = machines.run(LEAD_IN_S + 600.0)
+    assert [(v.state, v.sources) for v in verdicts] == [(VerdictState.OPENED, ("w2",))]
+
+
 @pytest.mark.parametrize("period_s", [45.0, 130.0, 400.0])
 def test_a_leak_beneath_a_saw_tooth_is_found_before_the_limit(period_s: float) -> None:
     machines = Machines()
@@ -122,6 +153,8 @@ def _tide(t: float) -> float:
         pytest.param(lambda t: 0.96, "cpu", id="always busy"),
         pytest.param(lambda t: 1.0 if t % 120.0 < 25.0 else 0.3, "cpu", id="busy for a moment again and again"),
         pytest.param(lambda t: 0.3 if not 0 < t < 240 else 0.85, "cpu", id="a batch job"),
+        pytest.param(lambda t: 0.3 if not 0 < t < 75 else 1.0, "cpu", id="busy for more than a minute"),
+        pytest.param(lambda t: 1.0 if t > -560 else 0.4, "cpu", id="busy almost from the start"),
     ],
 )
 def test_what_rises_and_stays_is_no_exhaustion(course: Course, resource: str) -> None:
@@ -194,6 +227,7 @@ def test_a_loaded_state_continues_identically() -> None:
     machines.courses["w1", "cpu"] = lambda t: 0.3 if t < 100 else 1.0
     tooth = _saw_tooth(130.0, 0.2)
     machines.courses["w2", "memory"] = lambda t: tooth(t) + 0.7 * max(0.0, t) / 900.0
+    machines.courses["w3", "memory"] = lambda t: 0.2 + 0.8 * max(0.0, t) / 300.0
     machines.run(LEAD_IN_S + 150.0)
     other = Engine(rules=(), detectors=[ResourceExhaustion()])
     other.load(machines.engine.dump())
@@ -217,6 +251,22 @@ def test_the_order_within_a_second_does_not_matter() -> None:
         return found
 
     assert [(v.at, v.sources) for v in verdicts(shuffled=True)] == [(v.at, v.sources) for v in verdicts(shuffled=False)]
+
+
+def test_a_level_that_never_moves_takes_little_memory() -> None:
+    def size(resources: int) -> int:
+        detector = ResourceExhaustion()
+        tracemalloc.start()
+        for number in range(40):
+            at = START + 15.0 * number
+            for source in range(50):
+                for resource in range(resources):
+                    detector._level(Level(at, f"w{source}", f"disk{resource}", 20.0 + 0.3 * (number % 3), 100.0))
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return size
+
+    assert (size(5) - size(1)) / (4 * 50) < 420
 
 
 def test_what_is_remembered_is_bounded() -> None:

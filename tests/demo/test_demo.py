@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
-import pytest
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,47 +12,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel_monitor.demo.receiver import Receiver, Signal
 from otel_monitor.demo.telemetry import ALERT_EVENT
 from tests.processes import Processes, Program
-
-Json = dict[str, Any]
-
-
-@pytest.mark.parametrize(
-    ("fault", "seconds", "rules"),
-    [
-        ("dblock", 20, {"slow_operations", "failing_operations"}),
-        ("skew", 18, {"uneven_load"}),
-        ("cpu", 20, {"blocked_event_loop"}),
-        ("oom", 24, {"memory_runs_out"}),
-    ],
-)
-def test_a_fault_raises_the_alerts_that_tell_what_it_is(
-    fault: str, seconds: int, rules: set[str], processes: Processes
-) -> None:
-    run = demo(processes, fault, "--seconds", str(seconds))
-    assert run.returncode == 0, run
-    document = json.loads(run.stdout)
-    assert document["fault"] == fault
-    fired = [alert for alert in document["alerts"] if alert["state"] == "firing" and alert["delay_s"] >= 0]
-    assert rules <= {alert["rule"] for alert in fired}, run
-    assert [alert for alert in document["alerts"] if alert["delay_s"] < 0 and alert["state"] == "firing"] == []
-    for alert in document["alerts"]:
-        assert set(alert) == {"rule", "pattern", "severity", "state", "at", "delay_s", "summary"}
-        assert alert["at"] == pytest.approx(document["injected_at"] + alert["delay_s"], abs=0.01)
-        assert alert["severity"] in {"info", "warning", "critical", "emergency"}
-        assert alert["summary"]
-
-
-def test_a_healthy_fleet_raises_no_alert_and_a_kept_one_says_where_its_files_are(
-    processes: Processes, tmp_path: Path
-) -> None:
-    run = demo(processes, "none", "--seconds", "14", "--keep")
-    assert run.returncode == 0, run
-    assert json.loads(run.stdout) == {"fault": "none", "injected_at": None, "alerts": []}
-    (directory,) = tmp_path.glob("otel-monitor-demo-*")
-    assert f"kept: {directory}" in run.stderr
-    assert (directory / "fleet.db").exists()
-    assert "registered as w1" in (directory / "w1.log").read_text()
-    assert "alert_rules" in json.loads((directory / "otel-monitor.json").read_text())
 
 
 def test_the_users_own_endpoint_gets_traces_from_assignment_to_processing_and_the_alert_with_its_trace(

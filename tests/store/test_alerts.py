@@ -68,8 +68,11 @@ def test_only_what_has_ended_and_been_handled_is_deleted_in_batches(alerts: Aler
         [step("w1", State.PENDING), step("w1"), step("w2"), step("w2", State.RESOLVED), step("w3", at=START_S + 900.0)],
         START_S,
     )
-    assert alerts.retain(START_S + 600.0, handled=0) == 0
-    assert alerts.retain(START_S + 600.0, handled=recorded[-1].seq, limit=1) == 1
-    assert alerts.retain(START_S + 600.0, handled=recorded[-1].seq) == 2
+    last = recorded[-1].seq
+    assert alerts.retain(START_S + 600.0, handled=0) is None
+    assert len(alerts.after(0)) == 5
+    reached = alerts.retain(START_S + 600.0, handled=last, limit=1)
+    assert reached == recorded[0].seq
+    assert alerts.retain(START_S + 600.0, handled=last, after=reached) is None
     assert [item.seq for item in alerts.after(0)] == [recorded[1].seq, recorded[4].seq]
     assert {item.id for item in alerts.in_state(State)} == {alert("w1").id, alert("w3").id}

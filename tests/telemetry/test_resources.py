@@ -46,6 +46,7 @@ def test_a_process_is_measured_against_the_host(tmp_path: Path) -> None:
     assert sample.process_files is not None
     assert sample.process_files >= 3
     memory, disk = sample.levels["memory"], sample.levels["disk"]
+    assert sample.share_of("memory") == memory.value / memory.limit
     assert memory == Usage(sample.process_memory or 0.0, psutil.virtual_memory().total)
     assert 0.0 < disk.value < disk.limit
     cpu = sample.levels["cpu"]
@@ -130,8 +131,10 @@ def test_samples_become_levels_and_gauges(process: Process) -> None:
     for name in (
         "process.cpu.utilization",
         "process.memory.usage",
+        "process.memory.utilization",
         "process.thread.count",
         "process.unix.file_descriptor.count",
+        "process.unix.file_descriptor.utilization",
         "system.cpu.utilization",
         "system.memory.utilization",
         "system.filesystem.utilization",

@@ -79,14 +79,17 @@ def test_a_removed_installation_samples_no_more(process: Process) -> None:
     assert not process.driver.of(MetricPoint)
 
 
-def test_imbalance_is_a_point_for_rules(process: Process) -> None:
+def test_imbalance_and_what_each_worker_holds_are_points_for_rules_and_detectors(process: Process) -> None:
     process.driver.tick()
     assert not process.driver.of(MetricPoint)
     for stream, worker in (("s1", "w1"), ("s2", "w1"), ("s3", "w1"), ("s4", "w2")):
         process.call(ASSIGN, stream_id=stream, worker_id=worker)
     process.driver.tick()
+    at, held = process.clock.now, "orchestrator.worker.assigned"
     assert process.driver.of(MetricPoint) == [
-        MetricPoint(process.clock.now, SOURCE, "orchestrator.load.imbalance", (), 0.5, "1", "fleet")
+        MetricPoint(at, SOURCE, "orchestrator.load.imbalance", (), 0.5, "1", "fleet"),
+        MetricPoint(at, SOURCE, held, (("orchestrator.worker.id", "w1"),), 3, "{task}", "fleet"),
+        MetricPoint(at, SOURCE, held, (("orchestrator.worker.id", "w2"),), 1, "{task}", "fleet"),
     ]
 
 

@@ -20,6 +20,3 @@ HEARTBEAT_EVENT = "orchestrator.worker.heartbeat"
 
 ALERT = "otel_monitor.alert."
 """Prefix of an alert's attributes on log events and on marked spans."""
-
-ORCHESTRATOR_PEER = "orchestrator"
-"""Whom a worker reports to, where nothing names it: the peer of such a link."""

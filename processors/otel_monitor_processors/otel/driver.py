@@ -7,15 +7,18 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from otel_monitor_processors import drops
+from otel_monitor_processors.alerts.alert import Alert
 from otel_monitor_processors.engine import Engine, Offence, Transition
 from otel_monitor_processors.guard import guard
 from otel_monitor_processors.observation import Observation, TraceRef
 from otel_monitor_processors.otel.ticker import Ticker
 
 Handler = Callable[[Transition], None]
+Earlier = Callable[[], tuple[Sequence[Alert], float | None]]
+"""Gives the alerts that an earlier process has left open, and when that was last heard of."""
 
 TICK_S = 0.25
 _PAUSE_S = 5.0
@@ -42,6 +45,8 @@ class Driver:
         self._flags: OrderedDict[TraceRef, Offence] = OrderedDict()
         self._handlers: list[Handler] = []
         self._periodic: list[_Periodic] = []
+        self._earlier: Earlier | None = None
+        self._to_restore = False
         self._working = threading.Lock()  # guards engine and _flags; only ever tried, but for stop()
         self._offset_s = time.time() - time.monotonic()
         self._alive_at = time.monotonic()
@@ -82,6 +87,20 @@ class Driver:
         """Hand every transition from now on to `handler`, in the background thread."""
         self._handlers.append(handler)
 
+    def unsubscribe(self, handler: Handler) -> None:
+        """Hand it nothing any more."""
+        if handler in self._handlers:
+            self._handlers.remove(handler)
+
+    def restore_from(self, earlier: Earlier | None) -> None:
+        """Before anything is evaluated, take up the alerts that `earlier` gives.
+
+        It is asked in the background thread, and may take its time: what is observed meanwhile waits. Handlers that
+        have a method `restored` are told of these alerts by it, and not of each again. A forked child asks anew.
+        """
+        self._earlier = earlier
+        self._to_restore = earlier is not None
+
     # -- life -------------------------------------------------------------------------------------------
 
     @guard("driver.start")
@@ -95,6 +114,8 @@ class Driver:
         self._ticker.stop(timeout_s)
         if self._working.acquire(timeout=timeout_s):
             try:
+                if self._pending:
+                    self._restore()
                 self._drain()
                 self._emit(self.engine.conclude(self.now()))
             finally:
@@ -119,13 +140,25 @@ class Driver:
 
     @guard("driver.work")
     def _work(self) -> None:
-        while self._pending and self._working.acquire(blocking=False):
+        while self._pending and not self._to_restore and self._working.acquire(blocking=False):
             try:
                 self._drain()
             finally:
                 self._working.release()
         if self._outbox:
             self._ticker.wake()
+
+    @guard("driver.restore")
+    def _restore(self) -> None:
+        if not self._to_restore or self._earlier is None:
+            return
+        self._to_restore = False
+        alerts, last_seen_at = self._earlier()
+        for handler in list(self._handlers):
+            told = getattr(handler, "restored", None)
+            if told is not None and alerts:
+                told(alerts)
+        self._emit(self.engine.restore(alerts, self.now(), last_seen_at))
 
     def _drain(self) -> None:
         started = time.perf_counter()
@@ -167,6 +200,11 @@ class Driver:
             self._engine_dropped = self.engine.dropped
 
     def _tick(self) -> None:
+        if self._to_restore and self._working.acquire(blocking=False):
+            try:
+                self._restore()
+            finally:
+                self._working.release()
         self._work()
         if self._working.acquire(blocking=False):
             try:
@@ -193,6 +231,7 @@ class Driver:
         self._flags.clear()
         self._engine_dropped = 0
         self._alive_at = time.monotonic()
+        self._to_restore = self._earlier is not None
         self.engine.reset()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -57,6 +57,12 @@ class AlertEmitter:
             verdict = transition.verdict
             self._confidence[verdict.pattern] = 0.0 if verdict.state is VerdictState.CLOSED else verdict.confidence
             self._emit_verdict(verdict)
+
+    @guard("emitter.restored")
+    def restored(self, alerts: Iterable[Alert]) -> None:
+        """These were active before this process: they are counted, and nothing is said of them again."""
+        for alert in alerts:
+            self._active.add(1, {"rule": alert.rule, "severity": str(alert.severity), "state": str(alert.state)})
 
     def _count(self, transition: AlertTransition) -> None:
         alert, previous = transition.alert, transition.previous

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from otel_monitor_processors.classification import Category, classify_attributes
 from otel_monitor_processors.observation import (
+    ORCHESTRATOR_PEER,
     Assignment,
     Change,
     DatabaseOperation,
@@ -37,6 +38,8 @@ _DATABASE = ("db.system.name", "db.system")
 _SOURCE = ("service.instance.id", "host.name", "k8s.pod.name", "service.name")
 _HEARTBEAT = "heartbeat"
 """A role whose calls are only recorded as spans when they have failed or were slow."""
+_REPORTS = (_HEARTBEAT, "register", "deregister")
+"""What a worker says of itself, to its orchestrator."""
 _TASK_IDS = (names.TASK_ID, names.STREAM_ID)
 _ERROR = 17
 """Severity number of ERROR."""
@@ -90,15 +93,16 @@ def span_observations(span: SpanRecord) -> Iterator[Observation]:
         )
     if span.kind in ("CLIENT", "PRODUCER") and system is None:
         peer = _first(attributes, _PEER)
-        if peer == span.source:
-            peer = names.ORCHESTRATOR_PEER  # a worker's own role names the worker itself
+        if peer == span.source or (peer is None and role in _REPORTS):
+            peer = ORCHESTRATOR_PEER  # a worker's own role names the worker itself, if anybody
         if peer is not None:
             ok = outcome is not Outcome.FAILED or category not in _UNREACHED
             yield Link(span.end_s, span.source, peer, ok, duration_s, category, span.trace, span.service)
     make = _ROLES.get(str(role)) if role is not None else None
-    worker = attributes.get(names.WORKER_ID) if make is not None else None
-    if make is not None and worker is not None and worker != "":
-        yield make(span, str(worker), outcome)
+    if make is not None:
+        worker = attributes.get(names.WORKER_ID) or (span.source if span.kind == "CLIENT" and role in _REPORTS else "")
+        if worker != "":
+            yield make(span, str(worker), outcome)
 
 
 def _outcome(span: SpanRecord) -> tuple[Outcome, Category | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
+from otel_monitor_processors.observation import ORCHESTRATOR_PEER
 
 _KEPT_S = 64
 _MAX_MEMBERS = 10_000
@@ -18,7 +18,7 @@ class Member:
     heartbeat was received and by whom.
     """
 
-    __slots__ = ("_bits", "_second", "exported", "first", "heard", "observer", "service", "worker")
+    __slots__ = ("_bits", "_second", "exported", "first", "given_up", "heard", "observer", "service", "worker")
 
     def __init__(self) -> None:
         self._second = 0
@@ -28,6 +28,8 @@ class Member:
         self.exported = -math.inf
         """When its own metrics came last."""
         self.heard = -math.inf
+        self.given_up = -math.inf
+        """When its observer gave it up as lost."""
         self.observer = ""
         self.worker = False
         """Whether somebody gives it tasks or hears its heartbeats."""
@@ -58,14 +60,15 @@ class Member:
         return window.bit_count()
 
     def dump(self) -> list[Any]:
-        times = [at if math.isfinite(at) else None for at in (self.first, self.heard, self.exported)]
+        times = [at if math.isfinite(at) else None for at in (self.first, self.heard, self.exported, self.given_up)]
         return [self._second, self._bits, *times, self.service, self.observer, self.worker]
 
     @classmethod
     def load(cls, state: list[Any]) -> Member:
         member = cls()
-        member._second, member._bits, first, heard, exported = state[:5]
-        member.service, member.observer, member.worker = state[5:]
+        member._second, member._bits, first, heard, exported, given_up = state[:6]
+        member.service, member.observer, member.worker = state[6:]
+        member.given_up = -math.inf if given_up is None else given_up
         member.exported = -math.inf if exported is None else exported
         member.first = math.inf if first is None else first
         member.heard = -math.inf if heard is None else heard

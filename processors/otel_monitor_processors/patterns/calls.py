@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from otel_monitor_processors.classification import Category
-from otel_monitor_processors.observation import Link
 from otel_monitor_processors.patterns.share import Share
 
 _MAX_EDGES = 2_048
 _FLOOR = 0.005
-_UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 Edge = tuple[str, str]
 """The calling service, and the one that is called."""
 
@@ -25,25 +22,27 @@ class Calls:
         self.edges: OrderedDict[Edge, Share] = OrderedDict()
         self.suspects: dict[Edge, None] = {}
         """Edges with failures in the window."""
-        self._fresh: dict[Edge, list[int]] = {}
+        self.well: dict[Edge, int] = {}
+        """Calls since the last time that went well, by the name of the peer."""
+        self._failed: dict[Edge, int] = {}
 
-    def add(self, link: Link) -> None:
-        """Count a call; whatever its error means but contention, it did not go well."""
-        key = (link.service or link.source, link.peer)
-        fresh = self._fresh.get(key)
-        if fresh is None:
-            if len(self._fresh) >= _MAX_EDGES:
-                self.dropped += 1
-                return
-            fresh = self._fresh[key] = [0, 0]
-        fresh[0] += 1
-        if link.category is not None and link.category is not Category.CONTENTION:
-            fresh[1] += 1
+    def add(self, edge: Edge, calls: int, failures: int) -> None:
+        """Count calls along an edge; whatever their error means but contention, those that failed did not go well."""
+        if edge not in self.well and edge not in self._failed and len(self.well) + len(self._failed) >= _MAX_EDGES:
+            self.dropped += 1
+            return
+        if calls > failures:
+            self.well[edge] = self.well.get(edge, 0) + calls - failures
+        if failures:
+            self._failed[edge] = self._failed.get(edge, 0) + failures
 
     def roll(self, now: float, service_of: dict[str, str]) -> None:
         """Take in what has been counted since the last time."""
-        for (caller, peer), (calls, failures) in self._fresh.items():
-            edge = (caller, service_of.get(peer, peer))
+        failed = self._failed
+        for key in [*self.well, *(key for key in failed if key not in self.well)]:
+            failures = failed.get(key, 0)
+            calls = self.well.get(key, 0) + failures
+            edge = (key[0], service_of.get(key[1], key[1]))
             share = self.edges.get(edge)
             if share is None:
                 if len(self.edges) >= _MAX_EDGES:
@@ -54,7 +53,8 @@ class Calls:
             share.add(now, calls, failures)
             if failures:
                 self.suspects[edge] = None
-        self._fresh.clear()
+        self.well.clear()
+        self._failed.clear()
         for edge in list(self.suspects):
             share = self.edges[edge]
             share.roll(now)
@@ -75,7 +75,8 @@ class Calls:
     def reset(self) -> None:
         self.edges.clear()
         self.suspects.clear()
-        self._fresh.clear()
+        self.well.clear()
+        self._failed.clear()
         self.dropped = 0
 
     def dump(self) -> dict[str, Any]:
@@ -83,7 +84,8 @@ class Calls:
             "dropped": self.dropped,
             "edges": [[*edge, share.dump()] for edge, share in self.edges.items()],
             "suspects": [list(edge) for edge in self.suspects],
-            "fresh": [[*edge, *counts] for edge, counts in self._fresh.items()],
+            "well": [[*edge, calls] for edge, calls in self.well.items()],
+            "failed": [[*edge, calls] for edge, calls in self._failed.items()],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -92,4 +94,5 @@ class Calls:
         for caller, peer, share in state["edges"]:
             self.edges[caller, peer] = Share.load(share)
         self.suspects = dict.fromkeys((caller, peer) for caller, peer in state["suspects"])
-        self._fresh = {(caller, peer): [calls, failures] for caller, peer, calls, failures in state["fresh"]}
+        self.well.update(((caller, peer), calls) for caller, peer, calls in state["well"])
+        self._failed.update(((caller, peer), calls) for caller, peer, calls in state["failed"])

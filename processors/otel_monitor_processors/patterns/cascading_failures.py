@@ -7,7 +7,7 @@ Two kinds of evidence. A chain: workers die one after the other, at best each af
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,10 +26,12 @@ from otel_monitor_processors.observation import (
 )
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
 from otel_monitor_processors.patterns.calls import Calls
+from otel_monitor_processors.patterns.cascade_wording import chain_finding, spread_finding
 from otel_monitor_processors.patterns.failing_services import FailingServices
 from otel_monitor_processors.patterns.failing_source import COUNTS, LOGS, SPANS, Answers
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.losses import Chain, Losses
+from otel_monitor_processors.patterns.losses import Losses
+from otel_monitor_processors.patterns.roster import Roster
 from otel_monitor_processors.patterns.spread import Spread, Spreads
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.tally import Tally
@@ -44,18 +46,19 @@ KNOTS: dict[str, Knots] = {
 }
 """Confidence by kind of evidence and its score, a -log10 p."""
 
-_MAX_SOURCES = 10_000
 _EVERY_S = 2.0
 _LEAST = 0.05
 _ASSIGN = "assign"
 _PROCESS = "process"
 _ERRORS = "orchestrator.errors"
 _FAILURES = "orchestrator.worker.failures"
+_INTERVAL = "orchestrator.heartbeat.interval"
+_AGE = "orchestrator.heartbeat.age"
+_TELLING = frozenset((_ERRORS, _FAILURES, _INTERVAL, _AGE))
+_WORKER = "orchestrator.worker.id"
 _CONTENTION = ("otel_monitor.error.category", "contention")
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 _MAX_TRACES = 5
-_MAX_NAMES = 10
-_SCOPE = "cascade"
 _MIN_EVENTS = 3
 
 
@@ -66,24 +69,25 @@ class CascadingFailures:
 
     def __init__(self, gates: Gates | None = None) -> None:
         self.gates = gates or Gates(min_events=_MIN_EVENTS)
-        self._evicted = 0
         self._losses = Losses()
         self._failing = FailingServices(self.gates.time_window_s)
         self._calls = Calls(self.gates.time_window_s)
         self._spreads = Spreads(self._failing, self._calls)
-        self._service_of: OrderedDict[str, str] = OrderedDict()
-        self._orchestrators: OrderedDict[str, None] = OrderedDict()
+        self._roster = Roster()
+        self._service_of = self._roster.service_of
+        self._well = self._calls.well
+        self._unreached = self._losses.unreached
         self._spread: Spread | None = None
         self._looked_at = -math.inf
         self._traces: deque[TraceRef] = deque(maxlen=_MAX_TRACES)
 
     @property
     def dropped(self) -> int:
-        return self._evicted + self._losses.dropped + self._failing.dropped + self._calls.dropped
+        return self._roster.dropped + self._losses.dropped + self._failing.dropped + self._calls.dropped
 
     @dropped.setter
     def dropped(self, value: int) -> None:
-        self._evicted = value
+        self._roster.dropped = value
 
     def interests(self) -> Interests:
         """Failures of any kind, losses, and who was given which task."""
@@ -100,34 +104,39 @@ class CascadingFailures:
         }
 
     def _tally(self, tally: Tally) -> None:
-        source, name = tally.source, tally.service or tally.source
-        failed = tally.failed
-        self._losses.seen(source, tally.at)
-        if tally.database:
-            if failed:
-                self._failing.database_failed(tally.at, SPANS, failed)
-            return
-        if not tally.calls:
-            return
+        source, at = tally.source, tally.second + 0.5
+        self._losses.seen(source, at)
+        if tally.failed:
+            self._failed_tally(tally, at)
+        elif tally.calls and not tally.database:
+            name = tally.service or source
+            self._enter(source, name, tally)
+            self._failing.answered(at, name, tally.calls, tally.durations)
+
+    def _enter(self, source: str, name: str, tally: Tally) -> None:
         if source not in self._service_of:
-            self._know(source, name)
+            self._roster.enter(source, name)
         if _ASSIGN in tally.work:
-            self._orchestrates(source)
-        unreached = 0
-        if failed:
-            categories = tally.categories
-            contended = categories.get(Category.CONTENTION, 0)
-            unreached = sum([categories.get(category, 0) for category in _UNREACHED])
-            failed -= contended
-            if contended:
-                self._failing.database_failed(tally.at, SPANS, contended)
-            if source in self._orchestrators and unreached:
-                failed -= unreached
-                self._losses.missing(tally.at)
-            for refs in tally.traces.values():
-                self._traces.extend(refs)
-        busy_s = sum([part[1] for part in tally.work.values()])
-        self._failing.add(Answers(tally.at, name, source, SPANS, tally.calls, failed, unreached, busy_s))
+            self._roster.orchestrates(source)
+
+    def _failed_tally(self, tally: Tally, at: float) -> None:
+        source, name, failed = tally.source, tally.service or tally.source, tally.failed
+        if tally.database:
+            self._failing.database_failed(at, SPANS, failed)
+            return
+        self._enter(source, name, tally)
+        contended = tally.categories.get(Category.CONTENTION, 0)
+        unreached = sum(tally.categories.get(category, 0) for category in _UNREACHED)
+        failed -= contended
+        if contended:
+            self._failing.database_failed(at, SPANS, contended)
+        if unreached and source in self._roster.orchestrators:
+            failed -= unreached
+            self._losses.missing(at)
+        for refs in tally.traces.values():
+            self._traces.extend(refs)
+        busy_s = sum(part[1] for part in tally.work.values())
+        self._failing.add(Answers(at, name, source, SPANS, tally.calls, failed, unreached, busy_s))
 
     def _count(self, count: OperationCount) -> None:
         source, category = count.source, count.category
@@ -138,20 +147,19 @@ class CascadingFailures:
         if count.database:
             return
         if source not in self._service_of:
-            self._know(source, name)
+            self._roster.enter(source, name)
         if count.name == _PROCESS:
             self._losses.works(source)
         elif count.name == _ASSIGN:
-            self._orchestrates(source)
+            self._roster.orchestrates(source)
         failed = count.calls if category is not None and category is not Category.CONTENTION else 0
         unreached = failed if category in _UNREACHED else 0
-        if unreached and source in self._orchestrators:
+        if unreached and source in self._roster.orchestrators:
             failed = 0
             self._losses.missing(count.at)
         self._failing.add(Answers(count.at, name, source, COUNTS, count.calls, failed, unreached, count.busy_s))
 
     def _log(self, log: ErrorLog) -> None:
-        name = log.service or log.source
         unreached = log.category in _UNREACHED
         self._losses.seen(log.source, log.at)
         if log.category is Category.CONTENTION:
@@ -159,27 +167,22 @@ class CascadingFailures:
             return
         if unreached and not self._losses.is_worker(log.source):
             self._losses.missing(log.at)
-        if not (unreached and log.source in self._orchestrators):
-            self._failing.add(Answers(log.at, name, log.source, LOGS, 0, 1, unreached))
+        if not (unreached and log.source in self._roster.orchestrators):
+            self._failing.add(Answers(log.at, log.service or log.source, log.source, LOGS, 0, 1, unreached))
 
     def _metric(self, point: MetricPoint) -> None:
-        if point.name == _FAILURES and point.value > 0:
-            self._losses.counted(point.at, int(point.value))
-        elif point.name == _ERRORS and _CONTENTION in point.attributes and point.value > 0:
-            self._failing.database_failed(point.at, COUNTS, int(point.value))
-
-    def _know(self, source: str, service: str) -> None:
-        if len(self._service_of) >= _MAX_SOURCES:
-            self._service_of.popitem(last=False)
-            self._evicted += 1
-        self._service_of[source] = service
-
-    def _orchestrates(self, source: str) -> None:
-        """It gives out tasks: if it does not reach a worker, that is not a failure of its own."""
-        if source not in self._orchestrators:
-            if len(self._orchestrators) >= _MAX_SOURCES:
-                self._orchestrators.popitem(last=False)
-            self._orchestrators[source] = None
+        name, value = point.name, point.value
+        if name not in _TELLING or value <= 0:
+            return
+        if name == _FAILURES:
+            self._losses.counted(point.at, int(value))
+        elif name == _ERRORS and _CONTENTION in point.attributes:
+            self._failing.database_failed(point.at, COUNTS, int(value))
+        elif worker := dict(point.attributes).get(_WORKER):
+            if name == _INTERVAL:
+                self._losses.told(worker, value)
+            else:
+                self._losses.aged(worker, point.at, value)
 
     def _member(self, membership: Membership) -> bool:
         losses, worker, at = self._losses, membership.source, membership.at
@@ -189,7 +192,7 @@ class CascadingFailures:
         if membership.change is Change.LEFT:
             losses.left(worker)
         elif membership.change is Change.JOINED:
-            losses.back(worker)
+            losses.back(worker, at)
         return False
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
@@ -199,13 +202,20 @@ class CascadingFailures:
             self._losses.beat(heartbeat.source, heartbeat.at)
 
     def _link(self, link: Link) -> None:
-        self._calls.add(link)
-        losses, peer = self._losses, link.peer
-        if not link.ok:
-            losses.seen(link.source, link.at)
-            losses.missed(peer, link.at, known=peer in self._service_of)
-        elif peer in losses.unreached:
-            losses.reached(peer)
+        _, source, peer, ok, _, category, _, service = link
+        edge = (service or source, peer)
+        if category is None or category is Category.CONTENTION:
+            try:
+                self._well[edge] += 1
+            except KeyError:
+                self._calls.add(edge, 1, 0)
+        else:
+            self._calls.add(edge, 1, 1)
+        if not ok:
+            self._losses.seen(source, link.at)
+            self._losses.missed(peer, link.at, known=peer in self._service_of)
+        elif peer in self._unreached:
+            self._losses.reached(peer)
 
     def _level(self, level: Level) -> None:
         self._losses.seen(level.source, level.at)
@@ -214,8 +224,6 @@ class CascadingFailures:
         """The deaths in a row or, if there are none, the worst spread: they would be one cascade."""
         if not self.gates.enabled:
             return
-        if self._failing.began_at is None:
-            self._failing.began_at = now
         if now - self._looked_at >= _EVERY_S:
             self._looked_at = now
             self._look(now)
@@ -223,7 +231,7 @@ class CascadingFailures:
         if chain is not None:
             confidence = interpolate(KNOTS[chain.kind], chain.score)
             if confidence >= _LEAST and self._passes(len(chain.workers), chain.steps):
-                yield self._chain(chain, confidence)
+                yield chain_finding(chain, confidence, self.gates.time_window_s)
                 return
         spread = self._spread
         if spread is not None:
@@ -233,6 +241,7 @@ class CascadingFailures:
 
     def _look(self, now: float) -> None:
         self._spread = None
+        self._failing.settle(now)
         self._calls.roll(now, self._service_of)
         if self._failing.suspects:
             self._failing.roll(now)
@@ -240,53 +249,15 @@ class CascadingFailures:
 
     def _passes(self, sources: int, events: int) -> bool:
         """Whether the gates let a finding through."""
-        share = sources / max(1, len(self._service_of))
+        share = sources / max(1, len(self._roster))
         return events >= min(self.gates.min_events, 2) and share >= self.gates.failure_rate_threshold
-
-    def _chain(self, chain: Chain, confidence: float) -> Finding:
-        why = f", each after it was given {chain.task}" if chain.task else ""
-        names = ", then ".join(chain.workers[:_MAX_NAMES])
-        return Finding(
-            pattern=self.pattern,
-            scope=_SCOPE,
-            confidence=confidence,
-            sources=tuple(sorted(chain.workers)),
-            root=chain.task or (chain.workers[0] if chain.workers else ""),
-            summary=(
-                f"workers died at {chain.steps} different times within {chain.last_at - chain.since:.0f} s, "
-                f"one after the other{why}: {names or 'no telemetry says which'}"
-            ),
-            window_s=self.gates.time_window_s,
-            kind=chain.kind,
-            score=chain.score,
-            evidence={"task": chain.task, "order": list(chain.workers), "steps": chain.steps},
-        )
 
     def _spreading(self, spread: Spread, confidence: float) -> Iterable[Finding]:
         sources = self._failing.sources(set(spread.services))
         failures = {name: self._failing.failures(name) for name in spread.services}
         if sum(failures.values()) < self.gates.min_events or not self._passes(len(sources), sum(failures.values())):
             return
-        services = ", ".join(f"{name} ({count})" for name, count in failures.items())
-        doubt = f"; but {spread.doubt}" if spread.doubt else ""
-        yield Finding(
-            pattern=self.pattern,
-            scope=_SCOPE,
-            confidence=confidence,
-            sources=tuple(sources),
-            root=spread.root,
-            summary=f"failures have spread from {spread.root} over {services} for {spread.lasting_s:.0f} s{doubt}",
-            window_s=self.gates.time_window_s,
-            kind=spread.kind,
-            score=spread.score,
-            evidence={
-                "failures": failures,
-                "calls": [f"{caller} -> {callee}" for caller, callee in spread.edges[:_MAX_NAMES]],
-                "lasting_s": round(spread.lasting_s, 1),
-                "log10_p": round(-spread.score, 2),
-            },
-            traces=tuple(self._traces),
-        )
+        yield spread_finding(spread, confidence, self.gates.time_window_s, sources, failures, self._traces)
 
     # -- state ------------------------------------------------------------------------------------------
 
@@ -299,36 +270,30 @@ class CascadingFailures:
         self._failing.reset()
         self._calls.reset()
         self._spreads.reset()
-        self._service_of.clear()
-        self._orchestrators.clear()
+        self._roster.reset()
         self._traces.clear()
         self._spread = None
         self._looked_at = -math.inf
-        self._evicted = 0
 
     def dump(self) -> dict[str, Any]:
         return {
-            "dropped": self._evicted,
             "losses": self._losses.dump(),
             "failing": self._failing.dump(),
             "calls": self._calls.dump(),
             "spreads": self._spreads.dump(),
             "spread": self._spread.dump() if self._spread is not None else None,
-            "service_of": list(self._service_of.items()),
-            "orchestrators": list(self._orchestrators),
+            "roster": self._roster.dump(),
             "traces": [list(trace) for trace in self._traces],
             "looked_at": self._looked_at if math.isfinite(self._looked_at) else None,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self._evicted = state["dropped"]
         self._losses.load(state["losses"])
         self._failing.load(state["failing"])
         self._calls.load(state["calls"])
         self._spreads.load(state["spreads"])
         self._spread = Spread.load(state["spread"]) if state["spread"] is not None else None
-        self._service_of = OrderedDict((source, service) for source, service in state["service_of"])
-        self._orchestrators = OrderedDict.fromkeys(state["orchestrators"])
+        self._roster.load(state["roster"])
         self._traces.extend(TraceRef(*trace) for trace in state["traces"])
         self._looked_at = -math.inf if state["looked_at"] is None else state["looked_at"]

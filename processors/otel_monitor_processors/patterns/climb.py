@@ -80,30 +80,44 @@ def _over_floor(times: Sequence[float], lows: Sequence[float], busier: Busier) -
     """
     found = []
     count = len(lows)
+    floors = {width: _floors(lows, width) for width in _WIDTHS if width <= count}
     for age in _AGES:
         past = count - age
         if past < max(_LEAST_PAST, age // 2):
             break
+        begin = max(0, past - _MOST_PAST)
         if lows[-1] - min(lows[max(0, past - _WIDTHS[-1]) : past]) < _LEAST_RISE:
             continue
-        pace = max(0.0, _pace(times[max(0, past - _MOST_PAST) : past], lows[max(0, past - _MOST_PAST) : past]))
-        span_s = times[-1] - times[past - 1]
-        base, above = 1.0, 0.0
-        for width in _WIDTHS:
-            if width > min(age, past) // 2:
-                break
-            floors = [min(lows[i : i + width]) for i in range(past - width + 1)]
-            highest = max(floors)
-            over = min(lows[-width:]) - highest
-            if over > above and over > _WANDER_Z * _wander(floors, width) * math.sqrt(age / width):
-                base, above = highest, over
-        above -= pace * span_s
+        base, above = _highest_floor(floors, past, age)
+        if above <= _NOISE:
+            continue
+        pace = max(0.0, _pace(times[begin:past], lows[begin:past]))
+        above -= pace * (times[-1] - times[past - 1])
         if above > _NOISE:
-            above /= busier.since(times[max(0, past - _MOST_PAST)], times[past - 1])
-            climb = _shape(times[past - 1 :], lows[past - 1 :], base, min(lows[:past]), above, pace)
+            above /= busier.since(times[begin], times[past - 1])
+            climb = shape_of(times[past - 1 :], lows[past - 1 :], base, min(lows[:past]), above, pace)
             if climb is not None:
                 found.append(climb)
     return found
+
+
+def _floors(lows: Sequence[float], width: int) -> list[float]:
+    """The lowest of each so many lows in a row."""
+    return list(lows) if width == 1 else [min(lows[i : i + width]) for i in range(len(lows) - width + 1)]
+
+
+def _highest_floor(floors: dict[int, list[float]], past: int, age: int) -> tuple[float, float]:
+    """The highest floor before, and how far the present one is above it; of the width that shows it best."""
+    base, above = 1.0, 0.0
+    for width, all_floors in floors.items():
+        if width > min(age, past) // 2:
+            break
+        before = all_floors[: past - width + 1]
+        highest = max(before)
+        over = all_floors[-1] - highest
+        if over > above and over > _WANDER_Z * _wander(before, width) * math.sqrt(age / width):
+            base, above = highest, over
+    return base, above
 
 
 def _wander(floors: Sequence[float], width: int) -> float:
@@ -124,18 +138,24 @@ def _over_pace(times: Sequence[float], lows: Sequence[float], busier: Busier) ->
         if past < max(_LEAST_PAST, age // 2):
             break
         begin = max(0, past - _MOST_PAST)
-        before_s = times[past - 1] - times[begin]
+        before_s, span_s = times[past - 1] - times[begin], times[-1] - times[past - 1]
         mean = (unrolled[past - 1] - unrolled[begin]) / before_s
+        most = unrolled[-1] - unrolled[past - 1] - max(0.0, mean) * span_s
+        least = _SURE_Z * _NOISE * math.sqrt(age)
+        if most > least:
+            steps = [b - a for a, b in zip(unrolled[begin : past - 1], unrolled[begin + 1 : past], strict=True)]
+            deviation = math.sqrt(sum((step - mean * before_s / len(steps)) ** 2 for step in steps) / len(steps))
+            least = max(least, _SURE_Z * deviation * math.sqrt(age))
+        if most <= least:  # what follows takes time, and finds no more than that
+            continue
         pace = max(0.0, mean, _pace(times[begin:past], unrolled[begin:past]))
         pace *= busier.since(times[begin], times[past - 1])
         lowest = min(lows[begin:past])
-        steps = [b - a for a, b in zip(unrolled[begin : past - 1], unrolled[begin + 1 : past], strict=True)]
-        deviation = math.sqrt(sum((step - mean * before_s / len(steps)) ** 2 for step in steps) / len(steps))
         above = _excess(times, lows, unrolled, past, pace, lowest, falls)
-        if above <= max(_NOISE, _SURE_Z * max(deviation, _NOISE) * math.sqrt(age)):
+        if above <= least:
             continue
         base = min(lows[past - 1], lows[-1] - above)
-        climb = _shape(times[past - 1 :], unrolled[past - 1 :], base, lowest, above, pace, lows[-1])
+        climb = shape_of(times[past - 1 :], unrolled[past - 1 :], base, lowest, above, pace, lows[-1])
         if climb is not None:
             found.append(climb)
     return found
@@ -175,7 +195,7 @@ def _excess(
     return above
 
 
-def _shape(
+def shape_of(
     times: Sequence[float],
     levels: Sequence[float],
     base: float,
@@ -199,8 +219,14 @@ def _shape(
     lasting = _lasting(first - pace, second - pace, math.hypot(first_error, second_error), span_s / 2.0, 1.0 - level)
     part = max(_LEAST_RECENT, len(times) // 3)
     recent, recent_error = _fit(times[-part:], levels[-part:])
-    steady = min(1.0, max(0.0, recent - pace + recent_error) / slope)
-    ahead = max(slope * steady, min(second - pace, recent - pace + recent_error))  # a begin guessed too early: steeper
+    steepest = slope
+    if len(times) > 2 * part:  # a begin guessed too early hides that it has slowed down since
+        middle, middle_error = _fit(times[-2 * part : -part + 1], levels[-2 * part : -part + 1])
+        steepest = max(slope, middle - pace - middle_error)
+    steady = min(1.0, max(0.0, recent - pace + recent_error) / steepest)
+    ahead = max(
+        steepest * steady, min(second - pace, recent - pace + recent_error)
+    )  # a begin guessed too early: steeper
     error = max(error, second_error)
     return Climb(times[0], base, lowest, level, min(1.0, share), lasting * steady**2, ahead + pace, error)
 

@@ -8,95 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from otel_monitor_processors.patterns.error_rate import ErrorRate
+from otel_monitor_processors.patterns.failing_service import FailingService
 from otel_monitor_processors.patterns.failing_source import COUNTS, LOGS, SPANS, Answers, FailingSource
-from otel_monitor_processors.patterns.share import Share
 
 _MAX_SERVICES = 512
 _MAX_SOURCES = 4_096
-_FLOOR = 0.005
 _KEPT_AT_LEAST = 2
 _KEPT_SHARE = 0.05
 _STRAY_SHARE = 0.2
 _SHARED = 0.1
-_LATELY = 0.1
-_USUALLY = 0.005
 _LEAST_SHARED = 2
 _LONGEST_EXPORT_S = 120.0
-
-
-class FailingService:
-    """One service's failures against its own past."""
-
-    __slots__ = ("counts", "failing_since", "lately_s", "logs", "seen_since", "spans", "unreached", "usually_s")
-
-    def __init__(self, window_s: float, at: float) -> None:
-        self.spans = Share(window_s)
-        self.counts = Share(window_s)
-        self.logs = ErrorRate(window_s, at)
-        self.unreached = ErrorRate(window_s, at)
-        """Failures to reach somebody, however told."""
-        self.lately_s = self.usually_s = 0.0
-        """What a call takes."""
-        self.seen_since = at
-        self.failing_since: float | None = None
-
-    def roll(self, now: float) -> None:
-        self.spans.roll(now)
-        self.counts.roll(now)
-        self.logs.roll(now)
-        self.unreached.roll(now)
-
-    def freeze(self, frozen: bool) -> None:
-        self.spans.frozen = self.counts.frozen = self.logs.frozen = frozen
-
-    @property
-    def hits(self) -> int:
-        return max(self.spans.hits, self.counts.hits, self.logs.hits)
-
-    @property
-    def score(self) -> float:
-        """How improbable so many failures are by chance, as -log10 p; the strongest channel."""
-        return max(-self.spans.log10_p(_FLOOR), -self.counts.log10_p(_FLOOR), -self.logs.log10_p)
-
-    @property
-    def total(self) -> int:
-        """Calls that it has answered in the window, well or not."""
-        return self.spans.total + self.counts.total
-
-    @property
-    def slowness(self) -> float:
-        """How many times as long as in the past its calls take."""
-        return self.lately_s / self.usually_s if self.usually_s else 1.0
-
-    def took(self, seconds: float) -> None:
-        """What calls have taken on average; while it fails, that is no longer what is usual."""
-        if not self.usually_s:
-            self.lately_s = self.usually_s = seconds
-        self.lately_s += _LATELY * (seconds - self.lately_s)
-        if not self.spans.frozen:
-            self.usually_s += _USUALLY * (seconds - self.usually_s)
-
-    @property
-    def fails_itself(self) -> bool:
-        """Whether most of its failures are other than not to have reached somebody."""
-        return self.unreached.hits < 0.5 * (self.spans.hits + self.counts.hits + self.logs.hits)
-
-    @property
-    def only_logs_own(self) -> bool:
-        """Whether it is known by its logs alone, and these tell of errors of its own."""
-        return not self.spans.hits and not self.counts.hits and not self.unreached.hits
-
-    def dump(self) -> list[Any]:
-        parts = (self.spans, self.counts, self.logs, self.unreached)
-        return [*(part.dump() for part in parts), self.seen_since, self.failing_since, self.lately_s, self.usually_s]
-
-    @classmethod
-    def load(cls, state: list[Any]) -> FailingService:
-        service = cls(1.0, 0.0)
-        service.spans, service.counts = Share.load(state[0]), Share.load(state[1])
-        service.logs, service.unreached = (ErrorRate.load(part) for part in state[2:4])
-        service.seen_since, service.failing_since, service.lately_s, service.usually_s = state[4:]
-        return service
 
 
 class FailingServices:
@@ -112,6 +34,8 @@ class FailingServices:
         """Services with failures in the window."""
         self._database = [ErrorRate(window_s, 0.0) for _ in (SPANS, COUNTS, LOGS)]
         self._sources: OrderedDict[str, FailingSource] = OrderedDict()
+        self._fresh: dict[str, list[float]] = {}
+        """Answers since the last time: when first and last, how many, busy seconds, of how many, reports."""
         self._exports: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """When each source last exported metrics, and how long after the time before."""
 
@@ -143,7 +67,7 @@ class FailingServices:
         else:
             (known.spans if channel == SPANS else known.counts).add(at, call.calls, failures)
             if call.busy_s:
-                known.took(call.busy_s / call.calls)
+                known.took(call.busy_s / call.calls, 1)
         if call.unreached:
             known.unreached.add(at, call.unreached)
         if failures:
@@ -153,6 +77,33 @@ class FailingServices:
             interval_s = self._exported(source, at)
             if failures or source in self._sources:
                 self._source(source, name).export(at, interval_s, call.calls, failures)
+
+    def answered(self, at: float, name: str, calls: int, durations: list[float]) -> None:
+        """Count answers of a service of which none has failed; they are taken in by `settle`."""
+        fresh = self._fresh.get(name)
+        if fresh is None:
+            if self.began_at is None:
+                self.began_at = at
+            if len(self._fresh) >= _MAX_SERVICES:
+                self.dropped += 1
+                return
+            fresh = self._fresh[name] = [at, at, 0, 0.0, 0, 0]
+        fresh[1] = at
+        fresh[2] += calls
+        fresh[3] += sum(durations)
+        fresh[4] += len(durations)
+        fresh[5] += 1
+
+    def settle(self, now: float) -> None:
+        """Take in what has been answered well since the last time."""
+        if self.began_at is None:
+            self.began_at = now
+        for name, (first, last, calls, busy_s, timed, times) in self._fresh.items():
+            known = self.of(name, first)
+            known.spans.add(last, int(calls), 0)
+            if busy_s:
+                known.took(busy_s / timed, int(times))
+        self._fresh.clear()
 
     def database_failed(self, at: float, channel: int, failures: int) -> None:
         """Count failures of databases, and those of contention whatever failed."""
@@ -233,6 +184,7 @@ class FailingServices:
         self._database = [ErrorRate(self.window_s, 0.0) for _ in (SPANS, COUNTS, LOGS)]
         self._sources.clear()
         self._exports.clear()
+        self._fresh.clear()
         self.began_at = None
         self.dropped = 0
 
@@ -244,6 +196,7 @@ class FailingServices:
             "suspects": list(self.suspects),
             "database": [rate.dump() for rate in self._database],
             "sources": [[name, source.dump()] for name, source in self._sources.items()],
+            "fresh": [[name, *counts] for name, counts in self._fresh.items()],
             "exports": [[name, *export] for name, export in self._exports.items()],
         }
 
@@ -256,6 +209,7 @@ class FailingServices:
         self._database = [ErrorRate.load(rate) for rate in state["database"]]
         for name, source in state["sources"]:
             self._sources[name] = FailingSource.load(source)
+        self._fresh = {name: counts for name, *counts in state["fresh"]}
         for name, at, interval_s in state["exports"]:
             self._exports[name] = (at, interval_s)
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_monitor_processors.observation import TraceRef
-from otel_monitor_processors.patterns.heartbeats import GIVEN_UP, SILENT, Rhythm
+from otel_monitor_processors.patterns.heartbeats import Rhythm
 from otel_monitor_processors.patterns.pace import Pace
+from otel_monitor_processors.patterns.pauses import Pause
 
 _TOGETHER_SHARE = 0.6
 _TOGETHER_MIN = 3
@@ -30,14 +31,13 @@ class Said(NamedTuple):
     traces: tuple[TraceRef, ...] = ()
 
 
-def of_lost(rhythms: Mapping[str, Rhythm], fleet: int, now: float) -> Said:
+def of_lost(rhythms: Mapping[str, Rhythm], strongest: str, kind: str, fleet: int, now: float) -> Said:
     """Workers that are lost, or may be: the strongest evidence counts."""
     workers = sorted(rhythms)
-    given_up = any(rhythm.lost_reason == GIVEN_UP for rhythm in rhythms.values())
     return Said(
         "lost",
-        "lost" if given_up else SILENT,
-        max(rhythm.silence for rhythm in rhythms.values()),
+        kind,
+        rhythms[strongest].silence,
         tuple(workers),
         min(workers, key=lambda worker: (rhythms[worker].lost_at or now, worker)),
         _lost_summary(rhythms, workers, fleet, now),
@@ -60,6 +60,24 @@ def of_late(rhythms: Mapping[str, Rhythm], everybody: Collection[Rhythm], fleet:
         sources[0],
         _late_summary(rhythms, workers, fleet, observers),
         {"together": bool(observers), **_all_numbers("late", rhythms, workers, fleet, now)},
+    )
+
+
+def of_pauses(pauses: Sequence[Pause], late: Said | None) -> Said:
+    """Workers that were silent and go on, besides those that are late."""
+    ended = {
+        pause.worker: {"silent_s": round(pause.silent_s, 3), "worked_on": pause.worked_on}
+        for pause in pauses[:_MAX_NAMED]
+    }
+    summary = "; ".join(str(pause) for pause in pauses[:_MAX_NAMED])
+    workers = tuple(sorted(pause.worker for pause in pauses))
+    score = max(pause.score for pause in pauses)
+    if late is None:
+        return Said("late", "paused", score, workers, workers[0], summary, {"paused": ended})
+    return late._replace(
+        sources=tuple(sorted({*late.sources, *workers})),
+        summary=f"{summary}; {late.summary}",
+        evidence={**late.evidence, "paused": ended},
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from otel_monitor_processors.observation import TraceRef
 from otel_monitor_processors.patterns.lateness import Habit
 from otel_monitor_processors.patterns.pace import ANSWERS, BEATS, MEANS, Margin, Pace
+from otel_monitor_processors.patterns.signs import Signs
 
 GIVEN_UP = "given up by its orchestrator"
 SILENT = "silent"
@@ -23,6 +25,7 @@ _REPEATED_S = 0.05
 _REPEATED_SHARE = 0.1
 _SYNTHETIC = 2
 _PAUSE_S = 1.5
+_NEVER = -1e18
 
 
 class Rhythm:
@@ -31,8 +34,11 @@ class Rhythm:
     `beats` are the gaps between heartbeats that its observer recorded one by one; `means` those of ten seconds or
     more together, or of an export where metrics tell of them; `answers` how long the worker itself waited for an
     answer. They are accounts of the same heartbeats, of which the strongest counts. `last` is the last heartbeat
-    that was recorded. A worker is `lost_at` a time if it was given up, or silent for so long that `silence`
-    (-log10 of the probability, corrected for the number of workers) leaves little doubt.
+    that was recorded, `answered_at` the last that the worker itself knows to have been received, `gap_s` the last gap.
+    A worker is `doubted_at` a time when its next heartbeat is overdue, and `lost_at` a time if it was given up, or
+    silent for so long that `silence` (-log10 of the probability, corrected for the number of workers) leaves little
+    doubt; `told` if that was said. It is `watched` while a deadline for its next heartbeat is set. `signs` are what
+    else is heard of it.
     """
 
     __slots__ = (
@@ -41,8 +47,11 @@ class Rhythm:
         "_gaps_s",
         "_skips",
         "aged_at",
+        "answered_at",
         "answers",
         "beats",
+        "doubted_at",
+        "gap_s",
         "last",
         "left_at",
         "lost_at",
@@ -52,8 +61,11 @@ class Rhythm:
         "observer",
         "reported_at",
         "reported_last",
+        "signs",
         "silence",
+        "told",
         "trace",
+        "watched",
     )
 
     def __init__(self, observer: str, last: float) -> None:
@@ -70,6 +82,12 @@ class Rhythm:
         self.lost_at: float | None = None
         self.lost_reason = ""
         self.silence = 0.0
+        self.doubted_at = math.inf
+        self.answered_at = _NEVER
+        self.gap_s = 0.0
+        self.told = False
+        self.watched = False
+        self.signs: Signs | None = None
         self.trace: TraceRef | None = None
         self._coincided = 0
         self._counted = 0
@@ -92,23 +110,25 @@ class Rhythm:
         if at == self.reported_at:
             self._coincided = min(_SYNTHETIC, self._coincided + 1)
             return True
-        self._coincided = max(0, self._coincided - 1)
+        if self._coincided:
+            self._coincided -= 1
         gap = at - self.last
         return gap < _REPEATED_S or gap < _REPEATED_SHARE * self.beats.usual
 
     def beat(self, at: float, usable: bool, fleet: Fleet, margin: Margin = BEATS) -> bool:
         """A heartbeat has arrived; the gap before it is `usable` if nothing else explains it. True: news."""
-        gap = at - self.last
+        gap = self.gap_s = at - self.last
         self.last = at
         if not usable:
             return False
-        before = self.beats.usual
-        news = self.beats.gap(at, gap, margin, fleet[0])
-        if abs(self.beats.usual - before) > _ANOTHER * before > 0.0:
+        beats = self.beats
+        before = beats.usual
+        news = beats.gap(at, gap, margin, fleet[0])
+        if beats.usual != before and abs(beats.usual - before) > _ANOTHER * before > 0.0:
             self.means = Pace()  # another rhythm has been learned
         if self.mean_at is not None and at - self.mean_at < _REPORTED_S:
             return news
-        self._counted += 1 + self.beats.missed(gap)
+        self._counted += 1 + (self.beats.missed(gap) if gap > self.beats.upper else 0)
         self._gaps_s += gap
         if self._counted >= _MEAN_OF and self._gaps_s >= _MEAN_OVER_S:
             news |= self.means.gap(at, self._gaps_s / self._counted, MEANS, fleet[1])
@@ -161,6 +181,19 @@ class Rhythm:
                     self.beats, self.means = Pace(), Pace()
             self.reported_at = at
 
+    def lives(self, at: float) -> None:
+        """The worker has said something itself, whatever it was."""
+        signs = self.signs
+        if signs is None:
+            signs = self.signs = Signs()
+        signs.live(at)
+
+    def is_wanted(self, at: float) -> None:
+        """Somebody has given the worker something to do."""
+        if self.signs is None:
+            self.signs = Signs()
+        self.signs.wanted_at = at
+
     @property
     def is_recorded(self) -> bool:
         """Whether its heartbeats are recorded one by one."""
@@ -168,8 +201,9 @@ class Rhythm:
 
     @property
     def heard(self) -> float:
-        """The last heartbeat that is known of from either account."""
-        return self.last if self.reported_last is None else max(self.last, self.reported_last)
+        """The last heartbeat that is known of from any account."""
+        last = max(self.last, self.answered_at)
+        return last if self.reported_last is None else max(last, self.reported_last)
 
     def suspect_by(self) -> float:
         """When a silence is long enough to look at."""
@@ -179,9 +213,16 @@ class Rhythm:
     def resume(self, at: float) -> None:
         """The worker has come (back): what was missed in between says nothing about its rhythm."""
         self.last = max(self.last, at)
-        self.lost_at = self.left_at = None
+        self.left_at = None
+        self.clear()
+
+    def clear(self) -> None:
+        """It is not missed any more."""
+        self.lost_at = None
         self.lost_reason = ""
         self.silence = 0.0
+        self.doubted_at = math.inf
+        self.told = False
 
     def leave(self, at: float) -> None:
         """The worker has left in good order."""
@@ -200,20 +241,25 @@ class Rhythm:
             self.means.dump(),
             self.answers.dump() if self.answers is not None else None,
             [self.reported_at, self.mean_at, self.aged_at, self.reported_last, self.left_at, self.lost_at],
-            [self.lost_reason, self.silence],
+            [self.lost_reason, self.silence, self.told],
+            [self.doubted_at if math.isfinite(self.doubted_at) else None, self.answered_at, self.gap_s],
+            self.signs.dump() if self.signs is not None else None,
             list(self.trace) if self.trace is not None else None,
             [self._coincided, self._counted, self._gaps_s, self._skips],
         ]
 
     @classmethod
     def load(cls, state: list[Any]) -> Rhythm:
-        observer, last, beats, means, answers, times, lost, trace, counts = state
+        observer, last, beats, means, answers, times, lost, more, signs, trace, counts = state
         rhythm = cls(observer, last)
         rhythm.beats = Pace.load(beats)
         rhythm.means = Pace.load(means)
         rhythm.answers = Pace.load(answers) if answers is not None else None
         rhythm.reported_at, rhythm.mean_at, rhythm.aged_at, rhythm.reported_last, rhythm.left_at, rhythm.lost_at = times
-        rhythm.lost_reason, rhythm.silence = lost
+        rhythm.lost_reason, rhythm.silence, rhythm.told = lost
+        doubted_at, rhythm.answered_at, rhythm.gap_s = more
+        rhythm.doubted_at = math.inf if doubted_at is None else doubted_at
+        rhythm.signs = Signs.load(signs) if signs is not None else None
         rhythm.trace = TraceRef(*trace) if trace is not None else None
         rhythm._coincided, rhythm._counted, rhythm._gaps_s, rhythm._skips = counts
         return rhythm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-SHORTEST_TRIAL_S = 3.0
+SHORTEST_TRIAL_S = 2.9
 """Gaps so close together are one trial: one pause, or one blip of the network, makes several of them long."""
 FREEZE = 4.0
 """Evidence, in nats, above which nothing is learned of what is normal."""
@@ -18,6 +18,9 @@ LEAST = 0.001
 """No share of long trials is believed to be smaller, however long nothing has happened."""
 LEAST_MISSED = 0.1
 """The same for gaps of two, three and more intervals exactly: each may come of a record that was lost."""
+_SEVERAL = 2
+_RARER = 0.125
+"""One pause makes one gap long: trials in which most of several are long are so much rarer when all is well."""
 _PRIOR_TRIALS = 50.0
 _PRIOR_SHARE = 0.02
 _FLEET_PRIOR = 40.0
@@ -42,6 +45,8 @@ class Habit:
 
     def miss(self, missed: int) -> None:
         """A heartbeat was seen, and `missed` before it were not."""
+        if not missed and not self.missing:
+            return
         weight = min(0.5, (missed + 1.0) / _MISSING_OF)
         self.missing += weight * (missed / (missed + 1.0) - self.missing)
 
@@ -75,7 +80,7 @@ class Lateness:
     counts as normal only if it came to nothing.
     """
 
-    __slots__ = ("_began", "_held_longs", "_held_trials", "_least", "evidence", "own", "peak")
+    __slots__ = ("_began", "_gaps", "_held_longs", "_held_trials", "_least", "_longs", "evidence", "own", "peak")
 
     def __init__(self) -> None:
         self.evidence = 0.0
@@ -83,28 +88,37 @@ class Lateness:
         self.own = Habit(_OWN_MEMORY)
         self._began = -math.inf
         self._least = 0.0
+        self._gaps = 0
+        self._longs = 0
         self._held_trials = 0
         self._held_longs = 0
 
-    def gap(self, at: float, least: float, fleet: Habit) -> bool:
-        """A gap has ended at `at`, a long one if its `least` normal share is not 0.
+    def gap(self, at: float, least: float, fleet: Habit, counts: int = 1) -> bool:
+        """A gap has ended at `at`, a long one if its `least` normal share is not 0; very long ones count for more.
 
         True: so has a trial, and the evidence is another.
         """
-        if least and (not self._least or least < self._least):
-            self._least = least
+        self._gaps += 1
+        if least:
+            self._longs += counts
+            if not self._least or least < self._least:
+                self._least = least
         if at - self._began < SHORTEST_TRIAL_S:
             return False
+        mostly = self._longs >= _SEVERAL and 2 * (self._longs - 1) >= self._gaps
         least, self._least, self._began = self._least, 0.0, at
-        self._weigh(least, fleet)
+        self._gaps = self._longs = 0
+        self._weigh(least, fleet, _RARER if mostly else 1.0)
         return True
 
-    def _weigh(self, least: float, fleet: Habit) -> None:
+    def _weigh(self, least: float, fleet: Habit, rarity: float) -> None:
         before = self.evidence
         long = least > 0.0
         if not long and before <= 0.0:
-            self.own.add(1.0, 0.0)
-            fleet.add(1.0, 0.0)
+            for habit in (self.own, fleet):
+                habit.trials += 1.0
+                if habit.trials > habit.memory:
+                    habit.add(0.0, 0.0)
             return
         normal = (self.own.longs + _PRIOR_TRIALS * fleet.share) / (self.own.trials + _PRIOR_TRIALS)
         likely = max(_LIKELY, 1.5 * normal)
@@ -112,7 +126,7 @@ class Lateness:
             self.evidence = 0.0  # long and short alike are what is normal here
             step = before = 0.0
         else:
-            normal = max(least or LEAST, normal)
+            normal = max(least or LEAST, normal * rarity)
             step = math.log(likely / normal) if long else math.log((1.0 - likely) / (1.0 - normal))
         self.evidence = min(CAP, max(0.0, before + step))
         self.peak = max(self.peak, self.evidence)
@@ -142,16 +156,19 @@ class Lateness:
         self.evidence = self.peak = 0.0
         self._held_trials = self._held_longs = 0
         self._least = 0.0
+        self._gaps = self._longs = 0
 
     def dump(self) -> list[Any]:
         began = self._began if math.isfinite(self._began) else None
         held = [self._held_trials, self._held_longs]
-        return [self.evidence, self.peak, self.own.dump(), began, self._least, held]
+        trial = [self._least, self._gaps, self._longs]
+        return [self.evidence, self.peak, self.own.dump(), began, trial, held]
 
     @classmethod
     def load(cls, state: list[Any]) -> Lateness:
         lateness = cls()
-        lateness.evidence, lateness.peak, own, began, lateness._least, held = state
+        lateness.evidence, lateness.peak, own, began, trial, held = state
+        lateness._least, lateness._gaps, lateness._longs = trial
         lateness.own = Habit.load(own)
         lateness._began = -math.inf if began is None else began
         lateness._held_trials, lateness._held_longs = held

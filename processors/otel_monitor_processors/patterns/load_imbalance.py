@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -19,43 +18,38 @@ from otel_monitor_processors.observation import (
 )
 from otel_monitor_processors.patterns.arbiter import OPEN_AT
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
-from otel_monitor_processors.patterns.excess import Excess, Fleet, strongest
-from otel_monitor_processors.patterns.exported_counts import ExportedCounts
+from otel_monitor_processors.patterns.excess import Excess, Odds, strongest
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
+from otel_monitor_processors.patterns.holdings import Holdings
+from otel_monitor_processors.patterns.imbalance_wording import HELD, evidence, shares_of, summary
 from otel_monitor_processors.patterns.presence import Presence
 from otel_monitor_processors.patterns.unrest import Unrest
 from otel_monitor_processors.patterns.verdict import Pattern
-from otel_monitor_processors.patterns.work import Doubt, There, Work
+from otel_monitor_processors.patterns.work import Doubt, Work
+from otel_monitor_processors.patterns.workloads import ASSIGNED, CALLS, COUNTED, SENT, Fleet, Workloads
 from otel_monitor_processors.tally import Tally
 
-_MAX_FLEETS = 256
-_MAX_EXPORTERS = 10_000
+_WORKER_ASSIGNED = "orchestrator.worker.assigned"
+_WORKER_ID = "orchestrator.worker.id"
+_MAX_OBSERVERS = 64
 _MIN_WORKERS = 3
 _ROLL_S = 5.0
 _LOOK_S = 2.0
 _FROZEN_AT = 0.3
 _DOUBTFUL_AT = 0.5
-_FLOW = 0.4
-_WORK = "process"
-_NOT_WORK = re.compile(
-    r"heartbeat|(de)?register|assign|rebalance|handle_failure"
-    r"|(\w+ )?/?(health\w*|live\w*|ready\w*|readyz|ping|metrics|status|actuator/.*|heartbeat|(de)?register)/?",
-    re.IGNORECASE,
-)
-_CALLS, _COUNTED, _ASSIGNED, _SENT = "calls", "counted calls", "assignments", "requests"
-_STRENGTHS: Knots = ((1.0, 0.02), (2.0, 0.15), (3.0, 0.5), (4.0, 0.72), (6.0, 0.92), (10.0, 0.97))
-KNOTS: dict[str, Knots] = dict.fromkeys((_CALLS, _COUNTED, _ASSIGNED, _SENT), _STRENGTHS)
-
-Key = tuple[str, str]
-"""The sort of evidence and the service whose workers are meant."""
+_LEAST_CONFIDENCE = 0.05
+_STRENGTHS: Knots = ((1.0, 0.02), (2.0, 0.1), (3.0, 0.3), (4.0, 0.6), (5.0, 0.75), (7.0, 0.92), (10.0, 0.97))
+KNOTS: dict[str, Knots] = {
+    **dict.fromkeys((CALLS, COUNTED, ASSIGNED, SENT), _STRENGTHS),
+    HELD: ((2.0, 0.1), (3.0, 0.5), (4.0, 0.8), (6.0, 0.95)),
+}
 
 
 class LoadImbalance:
     """Compares the workers of one service, each with what is usual for it.
 
-    The same work may show as ended calls, as counts in metrics, and as what was assigned or sent to each worker. They
-    are kept apart, and the strongest counts; but where it is known what each worker is given, what it ends is not
-    asked: a backlog is worked off long after the shares are right again.
+    The same work may show as ended calls, as counts in metrics, as what was assigned or sent to each worker, and as
+    what each of them holds. They are kept apart, and the strongest counts.
     """
 
     pattern = Pattern.LOAD_IMBALANCE
@@ -65,15 +59,14 @@ class LoadImbalance:
         self.dropped = 0
         self._presence = Presence()
         self._unrest = Unrest()
-        self._works: OrderedDict[Key, Work] = OrderedDict()
-        self._exports: dict[str, ExportedCounts] = {}
-        self._exporters: OrderedDict[str, ExportedCounts] = OrderedDict()
-        self._with_roles: set[str] = set()
-        self._assigners: set[str] = set()
-        self._fresh: dict[Key, dict[str, float]] = {}
+        self._workloads = Workloads(self._presence)
+        self._holdings: OrderedDict[str, Holdings] = OrderedDict()
         self._found: dict[str, Finding] = {}
+        self._standing: set[Fleet] = set()
         self._doubts: dict[str, Doubt] = {}
         self._forgotten = 0
+        self._exporter = ""
+        self._exported_at = 0.0
         self._rolled = 0.0
         self._looked = 0.0
 
@@ -98,71 +91,47 @@ class LoadImbalance:
         if tally.failed:
             for category, failures in tally.categories.items():
                 self._unrest.failed(tally.source, tally.at, failures, category)
-        if tally.database or not tally.work:
-            return
-        service = tally.service
-        calls = self._work_among(service, tally.work)
-        if calls:
-            self._presence.works_for(tally.source, service)
-            self._count((_CALLS, service), tally.source, calls)
-
-    def _work_among(self, service: str, work: dict[str, list[float]]) -> float:
-        if service in self._with_roles:
-            part = work.get(_WORK)
-            return part[0] if part is not None else 0.0
-        if _WORK in work:
-            self._learn_role(service)
-            return work[_WORK][0]
-        return sum(part[0] for name, part in work.items() if not _NOT_WORK.fullmatch(name))
-
-    def _learn_role(self, service: str) -> None:
-        if len(self._with_roles) < _MAX_FLEETS:
-            self._with_roles.add(service)
+        if tally.work and not tally.database:
+            self._workloads.ended(tally)
 
     def _counted(self, count: OperationCount) -> None:
         if count.category is not None:
             self._unrest.failed(count.source, count.at, count.calls, count.category)
         self._unrest.called(count.calls)
-        if count.database:
-            return
-        service, name = count.service, count.name
-        if name == _WORK:
-            self._learn_role(service)
-        elif service in self._with_roles or _NOT_WORK.fullmatch(name):
-            return
-        exports = self._exports.get(service)
-        if exports is None:
-            if len(self._exports) >= _MAX_FLEETS:
-                self._forgotten += 1
-                return
-            exports = self._exports[service] = ExportedCounts()
-        if count.source not in self._exporters:
-            self._exporters[count.source] = exports
-            if len(self._exporters) > _MAX_EXPORTERS:
-                self._exporters.popitem(last=False)
-        exports.add(count.source, count.at, count.calls)
+        if not count.database:
+            self._workloads.counted(count)
 
     def _point(self, point: MetricPoint) -> None:
-        """An export in which nothing was counted tells as well: that there was nothing to count."""
-        exports = self._exporters.get(point.source)
-        if exports is not None:
-            exports.exported(point.source, point.at)
+        at, source = point.at, point.source
+        if at != self._exported_at or source != self._exporter:  # an export has many points
+            self._exported_at, self._exporter = at, source
+            self._workloads.exported(source, at)
+        if point.name == _WORKER_ASSIGNED:
+            worker = dict(point.attributes).get(_WORKER_ID)
+            if worker:
+                self._held_by(source).add(worker, at, point.value)
+
+    def _held_by(self, observer: str) -> Holdings:
+        holdings = self._holdings.get(observer)
+        if holdings is None:
+            if len(self._holdings) >= _MAX_OBSERVERS:
+                self._holdings.popitem(last=False)
+                self._forgotten += 1
+            holdings = self._holdings[observer] = Holdings()
+        return holdings
 
     def _assignment(self, assignment: Assignment) -> None:
-        if assignment.observer not in self._assigners and len(self._assigners) < _MAX_FLEETS:
-            self._assigners.add(assignment.observer)
-        service = self._presence.service_of(assignment.source) or ""
-        self._count((_ASSIGNED, service), assignment.source, 1.0)
+        self._workloads.assigned(assignment)
 
     def _link(self, link: Link) -> None:
         service = self._presence.service_of(link.peer)
         if service is None or service == link.service:
             return
-        if not link.ok:
+        if link.ok:
+            self._workloads.sent(link, service)
+        else:
             self._presence.trouble(link.peer, link.at)
             self._unrest.failed(link.peer, link.at)
-        elif link.source not in self._assigners:
-            self._count((_SENT, service), link.peer, 1.0)
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
         source = heartbeat.source
@@ -176,151 +145,100 @@ class LoadImbalance:
             self._presence.sign(membership.source, membership.at, by_others=True)
         else:
             self._presence.left(membership.source)
-        for work in self._works.values():
-            work.changed(membership.source, membership.at)
-
-    def _count(self, key: Key, worker: str, calls: float) -> None:
-        """Remember it until the second is over: within it, nothing depends on the order."""
-        counts = self._fresh.get(key)
-        if counts is None:
-            counts = self._fresh[key] = {}
-        counts[worker] = counts.get(worker, 0.0) + calls
-
-    def _take_in(self, now: float) -> None:
-        for key, counts in self._fresh.items():
-            self._work(key).add(now, counts)
-        self._fresh.clear()
-
-    def _work(self, key: Key) -> Work:
-        work = self._works.get(key)
-        if work is None:
-            if len(self._works) >= _MAX_FLEETS:
-                self._works.popitem(last=False)
-                self._forgotten += 1
-            work = self._works[key] = Work()
-        return work
+        self._workloads.changed(membership.source, membership.at)
 
     # -- what it means ----------------------------------------------------------------------------------
 
     def findings(self, now: float) -> Iterable[Finding]:
         """One finding per fleet."""
-        if self._fresh:
-            self._take_in(now)
+        self._workloads.take_in(now)
+        for holdings in self._holdings.values():
+            if holdings.is_new:
+                holdings.close(self._presence.is_there)
         if now >= self._rolled + _ROLL_S or now < self._rolled:
             self._rolled = now
             self._unrest.roll(now)
-            self._roll(now)
+            self._workloads.roll(now, self._doubts)
+            self.dropped = self._forgotten + self._workloads.dropped + self._presence.dropped
+            self.dropped += sum(holdings.dropped for holdings in self._holdings.values())
         if now >= self._looked + _LOOK_S or now < self._looked:
             self._looked = now
             self._look(now)
         return self._found.values() if self.gates.enabled else ()
 
-    def _roll(self, now: float) -> None:
-        for service, exports in self._exports.items():
-            for at, counts in exports.close(now):
-                for source in counts:
-                    self._presence.works_for(source, service)
-                self._work((_COUNTED, service)).add(at, counts)
-        for key, work in self._works.items():
-            work.roll(now, self._there(key), self._doubts.get(key[1], Doubt.NONE))
-
-        self.dropped = self._forgotten + self._presence.dropped
-        self.dropped += sum(work.dropped for work in self._works.values())
-        self.dropped += sum(exports.dropped for exports in self._exports.values())
-
-    def _there(self, key: Key) -> There:
-        """Who counts as present. Whose exports do not arrive may be busy for all that their counts tell."""
-        is_there = self._presence.is_there
-        exports = self._exports.get(key[1]) if key[0] == _COUNTED else None
-        if exports is None:
-            return is_there
-        return lambda name, since, now: exports.has_reported(name, since) and is_there(name, since, now)
-
     def _look(self, now: float) -> None:
-        stands = {scope for scope, finding in self._found.items() if finding.confidence >= OPEN_AT}
+        stood, self._standing = self._standing, set()
         self._found = {}
         self._doubts = {}
-        for key, work in self._works.items():
-            if not work.suspects or not work.known:
-                continue
-            finding = self._judge(key, work, now, stands=_scope(key) in stands)
-            if finding is None:
-                continue
-            other = self._found.get(finding.scope)
-            if other is None or finding.confidence > other.confidence:
-                self._found[finding.scope] = finding
+        for fleet, work in self._workloads.suspected():
+            self._keep(fleet, self._judge(fleet, work, now, stands=fleet in stood))
+        for holdings in self._holdings.values():
+            fleet = Fleet(HELD, self._service_of(holdings.suspects()))
+            self._keep(fleet, self._judge_held(fleet, holdings, now, stands=fleet in stood))
 
-    def _judge(self, key: Key, work: Work, now: float, *, stands: bool) -> Finding | None:
+    def _keep(self, fleet: Fleet, finding: Finding | None) -> None:
+        if finding is None:
+            return
+        if finding.confidence >= OPEN_AT:
+            self._standing.add(fleet)
+        other = self._found.get(finding.scope)
+        if other is None or finding.confidence > other.confidence:
+            self._found[finding.scope] = finding
+
+    def _service_of(self, workers: Iterable[str]) -> str:
+        return next(filter(None, map(self._presence.service_of, workers)), "")
+
+    def _judge(self, fleet: Fleet, work: Work, now: float, *, stands: bool) -> Finding | None:
+        service = fleet.service
         if not stands and self._unrest.is_among(work.size, work.suspects, now):
             work.unsettle(now)
-            self._doubts[key[1]] = Doubt.GRAVE
+            self._doubts[service] = Doubt.GRAVE
             return None
-        there = self._there(key)
-        suspicions = work.suspicions(now, there, stands=stands)
-        if not suspicions or not self._tells(key, work):
+        there = self._workloads.there(fleet)
+        suspicions, workers = work.suspicions(
+            now, there, self.gates.min_events, stands=stands, delayed=fleet.kind == COUNTED
+        )
+        if workers < _MIN_WORKERS or not suspicions or not self._workloads.tells(fleet, work):
             return None
-        since = min(suspicion.since for suspicion in suspicions)
-        present = work.present(since, now, there)
-        if len(present) < _MIN_WORKERS:
+        excess = strongest(suspicions, Odds(workers, work.usual.dispersion, work.usual.concentration(work.size)))
+        if excess is None:
             return None
-        enough = [suspicion for suspicion in suspicions if suspicion.calls >= self.gates.min_events]
-        excess = strongest(enough, Fleet(len(present), work.dispersion, work.concentration))
-        if excess is None or len(excess.suspicions) < self.gates.failure_rate_threshold * len(present):
-            return None
-        finding = self._finding(key, excess, len(present), now)
+        finding = self._finding(fleet, excess, workers, now)
         doubt = Doubt.GRAVE if finding is not None and finding.confidence >= _FROZEN_AT else Doubt.SLIGHT
         if excess.score >= _DOUBTFUL_AT:
-            self._doubts[key[1]] = max(doubt, self._doubts.get(key[1], Doubt.NONE))
+            self._doubts[service] = max(doubt, self._doubts.get(service, Doubt.NONE))
         return finding
 
-    def _tells(self, key: Key, work: Work) -> bool:
-        """Whether this sort of evidence is to be asked for this fleet."""
-        kind, service = key
-        if not service:  # it is not known whose workers they are: only if that is so of all workers
-            return all(not other for sort, other in self._works if sort == kind)
-        if kind in (_ASSIGNED, _SENT):
-            return work.rate >= _FLOW * self._rate((_CALLS, service))
-        given = max(self._rate((sort, service)) for sort in (_ASSIGNED, _SENT))
-        return given < _FLOW * work.rate or (kind == _COUNTED and given < _FLOW * self._rate((_CALLS, service)))
-
-    def _rate(self, key: Key) -> float:
-        """Calls a second, as far as there is a past to compare with."""
-        work = self._works.get(key)
-        return work.rate if work is not None and work.known else 0.0
-
-    def _finding(self, key: Key, excess: Excess, workers: int, now: float) -> Finding | None:
-        kind, service = key
-        confidence = interpolate(KNOTS[kind], excess.score)
-        if confidence < 0.05:
+    def _judge_held(self, fleet: Fleet, holdings: Holdings, now: float, *, stands: bool) -> Finding | None:
+        if not stands and self._unrest.is_among(holdings.size, holdings.suspects(), now):
+            holdings.unsettle(now)
             return None
-        shares = {item.worker: item.calls / item.total for item in excess.suspicions}
-        heaviest = max(sorted(shares), key=lambda worker: shares[worker])
-        usual = sum(item.share for item in excess.suspicions)
-        since = min(item.since for item in excess.suspicions)
-        whom = heaviest if len(shares) == 1 else f"{len(shares)} workers, {heaviest} first,"
+        excess = holdings.excess(now)
+        if excess is None:
+            return None
+        finding = self._finding(fleet, excess, holdings.size, now)
+        if finding is not None and finding.confidence >= _FROZEN_AT:
+            self._doubts[fleet.service] = Doubt.GRAVE
+        return finding
+
+    def _finding(self, fleet: Fleet, excess: Excess, workers: int, now: float) -> Finding | None:
+        kind, service = fleet
+        confidence = interpolate(KNOTS[kind], excess.score)
+        few = len(excess.suspicions) < self.gates.failure_rate_threshold * workers
+        if few or confidence < _LEAST_CONFIDENCE:
+            return None
+        shares = shares_of(excess)
         return Finding(
             pattern=self.pattern,
-            scope=_scope(key),
+            scope=_scope(service),
             confidence=confidence,
             sources=tuple(sorted(shares)),
-            root=heaviest,
+            root=next(iter(shares)),
             kind=kind,
             score=excess.score,
-            summary=(
-                f"{whom} got {min(1.0, sum(shares.values())):.0%} of the {kind} among {workers} workers"
-                f" of {service or 'one fleet'} in {now - since:.0f} s; usual is {usual:.0%}"
-            ),
-            window_s=max(self.gates.time_window_s, now - since),
-            evidence={
-                "kind": kind,
-                "score": round(excess.score, 2),
-                "since": since,
-                "calls": round(sum(item.calls for item in excess.suspicions), 1),
-                "total": round(max(item.total for item in excess.suspicions), 1),
-                "workers": workers,
-                "shares": {worker: round(share, 3) for worker, share in sorted(shares.items())[:50]},
-                "usual": {item.worker: round(item.share, 3) for item in excess.suspicions[:50]},
-            },
+            summary=summary(kind, service, excess, workers, now),
+            window_s=max(self.gates.time_window_s, now - min(item.since for item in excess.suspicions)),
+            evidence=evidence(kind, excess, workers),
         )
 
     # -- state ------------------------------------------------------------------------------------------
@@ -332,36 +250,29 @@ class LoadImbalance:
         self.__init__(self.gates)  # type: ignore[misc]  # everything but the gates begins anew
 
     def dump(self) -> dict[str, Any]:
-        services = {id(exports): service for service, exports in self._exports.items()}
         return {
             "dropped": [self.dropped, self._forgotten],
             "unrest": self._unrest.dump(),
             "presence": self._presence.dump(),
-            "works": [[list(key), work.dump()] for key, work in self._works.items()],
-            "exports": [[service, exports.dump()] for service, exports in self._exports.items()],
-            "exporters": [[source, services[id(exports)]] for source, exports in self._exporters.items()],
-            "roles": sorted(self._with_roles),
-            "assigners": sorted(self._assigners),
+            "workloads": self._workloads.dump(),
+            "holdings": [[observer, holdings.dump()] for observer, holdings in self._holdings.items()],
             "doubts": list(self._doubts.items()),
             "found": [asdict(finding) | {"explains": []} for finding in self._found.values()],
-            "fresh": [[list(key), list(counts.items())] for key, counts in self._fresh.items()],
+            "standing": sorted(self._standing),
             "rolled": self._rolled,
             "looked": self._looked,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        (self.dropped, self._forgotten), self._rolled = state["dropped"], state["rolled"]
+        self.dropped, self._forgotten = state["dropped"]
+        self._rolled, self._looked = state["rolled"], state["looked"]
         self._presence.load(state["presence"])
         self._unrest = Unrest.load(state["unrest"])
-        for key, work in state["works"]:
-            self._works[key[0], key[1]] = Work.load(work)
-        self._exports = {service: ExportedCounts.load(exports) for service, exports in state["exports"]}
-        self._exporters = OrderedDict((source, self._exports[service]) for source, service in state["exporters"])
-        self._with_roles, self._assigners = set(state["roles"]), set(state["assigners"])
-        self._looked = state["looked"]
+        self._workloads.load(state["workloads"])
+        self._holdings = OrderedDict((observer, Holdings.load(holdings)) for observer, holdings in state["holdings"])
         self._found = {found["scope"]: _loaded(found) for found in state["found"]}
-        self._fresh = {(key[0], key[1]): dict(counts) for key, counts in state["fresh"]}
+        self._standing = {Fleet(*fleet) for fleet in state["standing"]}
         self._doubts = {service: Doubt(doubt) for service, doubt in state["doubts"]}
 
 
@@ -370,5 +281,5 @@ def _loaded(found: dict[str, Any]) -> Finding:
     return Finding(**values | {"explains": frozenset(found["explains"])})
 
 
-def _scope(key: Key) -> str:
-    return key[1] or "workers"
+def _scope(service: str) -> str:
+    return service or "workers"

@@ -6,12 +6,14 @@ themselves: by what they record of their own failed calls, by the work that they
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 from otel_monitor_processors.classification import Category
 from otel_monitor_processors.observation import (
+    ORCHESTRATOR_PEER,
     Assignment,
     Change,
     DatabaseOperation,
@@ -19,13 +21,14 @@ from otel_monitor_processors.observation import (
     Link,
     Membership,
     MetricPoint,
+    Operation,
     OperationCount,
     Outcome,
     TraceRef,
 )
-from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
 from otel_monitor_processors.patterns.activity import Fleet
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
+from otel_monitor_processors.patterns.duplicates import Duplicates
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
 from otel_monitor_processors.patterns.links import Links
 from otel_monitor_processors.patterns.reach import COUNTED, Cut, best_cut, healed
@@ -47,6 +50,7 @@ _LESS_OFTEN = 2.5
 _HOLD_S = 20.0
 _FORGET_S = 900.0
 _MAX_TRACES = 5
+_PROCESS = "process"
 _ERRORS = "orchestrator.errors"
 _CATEGORY = "otel_monitor.error.category"
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
@@ -61,6 +65,7 @@ class NetworkPartition:
         self.gates = gates or Gates(time_window_s=30.0)
         self._links = Links()
         self._fleet = Fleet()
+        self._duplicates = Duplicates()
         self._counts: dict[str, list[float]] = {}
         self._evaluated = 0.0
         self._forgiven = 0.0
@@ -69,7 +74,7 @@ class NetworkPartition:
 
     @property
     def dropped(self) -> int:
-        return self._fleet.dropped + self._links.dropped
+        return self._fleet.dropped + self._links.dropped + self._duplicates.dropped
 
     @dropped.setter
     def dropped(self, value: int) -> None:
@@ -81,6 +86,7 @@ class NetworkPartition:
         """Links, memberships, and any sign of life of the sources themselves."""
         return {
             Tally: self._tally,
+            Operation: self._operation,
             Link: self._link,
             DatabaseOperation: self._database,
             Membership: self._member,
@@ -107,6 +113,10 @@ class NetworkPartition:
         elif operation.category is Category.NETWORK:
             self._links.fail(operation.source, operation.system, began, operation.at, 1, operation.trace)
 
+    def _operation(self, operation: Operation) -> None:
+        if operation.task_id is not None and operation.name == _PROCESS:
+            self._duplicates.done(operation.task_id, operation.source, operation.at)
+
     def _tally(self, tally: Tally) -> None:
         self._fleet.alive(tally.source, tally.at, tally.service)
 
@@ -124,8 +134,11 @@ class NetworkPartition:
     def _member(self, membership: Membership) -> None:
         if membership.source == membership.observer:
             return
-        self._fleet.reports(membership.source, membership.observer)
-        if membership.change is not Change.LOST:
+        member = self._fleet.reports(membership.source, membership.observer)
+        if membership.change is Change.LOST:
+            member.given_up = membership.at
+        else:
+            member.given_up = -math.inf
             self._fresh(membership.source)
 
     def _fresh(self, worker: str) -> None:
@@ -199,6 +212,8 @@ class NetworkPartition:
         confidence = interpolate(KNOTS[kind], cut.score)
         if confidence < 0.05 or failures < self.gates.min_events:
             return None
+        twice = self._duplicates.since(cut.since)
+        both = f"; {twice} tasks are worked on on both sides" if twice else ""
         traces = [way.edge.trace for way in cut.crossing if way.edge.trace is not None]
         return Finding(
             pattern=self.pattern,
@@ -207,7 +222,8 @@ class NetworkPartition:
             sources=named,
             summary=(
                 f"{', '.join(named[:10])} and {', '.join(others[:10])} do not reach each other: "
-                f"{failures} calls between them have failed since {now - cut.since:.0f} s, though all of them are alive"
+                f"{failures} calls between them have failed since {now - cut.since:.0f} s, "
+                f"though all of them are alive{both}"
             ),
             window_s=now - cut.since,
             root=named[0],
@@ -218,6 +234,7 @@ class NetworkPartition:
                 "sides": [list(named), list(others)],
                 "failed_between": failures,
                 "broken_pairs": len(cut.crossing),
+                "tasks_on_both_sides": twice,
                 "log10_evidence": round(cut.evidence, 1),
                 "log10_rivals": round(cut.rivals, 1),
             },
@@ -259,6 +276,7 @@ class NetworkPartition:
     def reset(self) -> None:
         self._links.reset()
         self._fleet.reset()
+        self._duplicates.reset()
         self._counts.clear()
         self._evaluated = self._forgiven = self._found_at = 0.0
         self._finding = None
@@ -267,6 +285,7 @@ class NetworkPartition:
         return {
             "links": self._links.dump(),
             "fleet": self._fleet.dump(),
+            "duplicates": self._duplicates.dump(),
             "counts": [[source, *count] for source, count in self._counts.items()],
             "times": [self._evaluated, self._forgiven, self._found_at],
             "finding": _dump(self._finding) if self._finding is not None else None,
@@ -276,6 +295,7 @@ class NetworkPartition:
         self.reset()
         self._links.load(state["links"])
         self._fleet.load(state["fleet"])
+        self._duplicates.load(state["duplicates"])
         self._counts = {source: [at, errors] for source, at, errors in state["counts"]}
         self._evaluated, self._forgiven, self._found_at = state["times"]
         self._finding = _load(state["finding"]) if state["finding"] is not None else None

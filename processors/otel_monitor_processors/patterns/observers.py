@@ -116,3 +116,17 @@ def is_failing(name: str, now: float, workers: Iterable[Rhythm]) -> bool:
         known += 1
         overdue += now - rhythm.last > _OVERDUE * usual
     return overdue >= max(_MIN_DUE, _OVERDUE_SHARE * known)
+
+
+def thinned(name: str, since: float, workers: Iterable[Rhythm]) -> float:
+    """The share of heartbeats that are not seen of those workers that a receiver has heard of `since` a time.
+
+    Where only a sample is recorded from now on, the gaps of all of them are several intervals long.
+    """
+    count = intervals = 0
+    for rhythm in workers:
+        usual = rhythm.beats.usual
+        if rhythm.observer == name and rhythm.last > since and usual > 0.0 and rhythm.left_at is None:
+            count += 1
+            intervals += max(1, round(rhythm.gap_s / usual))
+    return 1.0 - count / intervals if count >= _MIN_DUE else 0.0

@@ -16,6 +16,10 @@ _WHOLE = 0.06
 _REGULAR = 0.1
 """More irregular rhythms have no whole intervals."""
 _STEADY = 1.35
+_EARLY = 0.5
+_FAR = 2.5
+_LONG_PAUSE_S = 2.6
+"""Gaps that are longer than this and `_FAR` usual ones are no single pause: they count twice."""
 _RELEARN_ANYHOW = 6.0
 
 
@@ -63,10 +67,14 @@ class Pace:
         if self.count < margin.least:
             self._learn(gap_s, margin)
             return False
-        least = 0.0
         if gap_s > self.bound:
             least = max(LEAST_MISSED, fleet.missing) if self.missed(gap_s) else LEAST
-        ended = lateness.gap(at, least, fleet)
+            far = gap_s > _FAR * self.usual + _LONG_PAUSE_S and self._is_regular
+            ended = lateness.gap(at, least, fleet, 2 if far else 1)
+        elif lateness.evidence > 0.0 and gap_s < _EARLY * self.usual and self._is_regular:
+            return False  # the one before was late: this one says nothing new
+        else:
+            ended = lateness.gap(at, 0.0, fleet)
         if lateness.evidence <= 0.0:
             if self.frozen_at is not None:
                 self.frozen_at = self._recent = None
@@ -132,6 +140,10 @@ class Pace:
         times = round(gap_s / usual)
         off = abs(gap_s / times - usual) / usual
         return times - 1 if scatter <= _REGULAR and times > 1 and off <= scatter else 0
+
+    @property
+    def _is_regular(self) -> bool:
+        return self.upper <= (1.0 + _REGULAR) * self.usual
 
     def now(self) -> tuple[float, float]:
         """The median and the longest of the gaps since something is suspected."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
+from otel_monitor_processors.observation import ORCHESTRATOR_PEER
 from otel_monitor_processors.patterns.activity import Fleet
 from otel_monitor_processors.patterns.links import Edge, Links, Pair
 from otel_monitor_processors.patterns.sides import Graph, best_side, single_culprits
@@ -24,6 +24,12 @@ _FIRST = 1.2
 _MOST = 9.0
 _PRIOR_FAILURES = 0.3
 _PRIOR_S = 300.0
+_GIVEN_UP = 3.0
+"""What it says that the other side has given up the one who calls in vain: two that tell the same independently."""
+_PATIENCE_S = 5.0
+_CALLS_IN_VAIN = 3
+_SETTLED_S = 3.0
+"""What gets through so soon after trouble began was under way already, or had only been handed over."""
 _SPREAD_S = 6.0
 _ENOUGH = 20.0
 _RIVALS = 1.5
@@ -101,6 +107,8 @@ def _weighed(way: Broken, fleet: Fleet, since: float, now: float) -> Broken:
     expected = (before + _PRIOR_FAILURES) / (known_s + _PRIOR_S) * (now - since)
     counted = min(count, 1.0 + (lately[-1] - lately[0]) / 2.0 if lately else 0.0, 5.0)
     surprise = -log10_poisson_tail(counted, expected) if counted > expected else 0.0
+    if member is not None and member.given_up >= edge.first - _PATIENCE_S and count >= _CALLS_IN_VAIN:
+        surprise += _GIVEN_UP
     answered = 1.0 - _ANSWERED * edge.quick / edge.run
     return replace(way, weight=max(0.1, min(_MOST, surprise) - _FIRST) * answered)
 
@@ -251,15 +259,7 @@ def _graph(broken: list[Broken], links: Links, fleet: Fleet, since: float, core:
         onset[pair] = min(onset.get(pair, first), first)
         for node in pair:
             troubled[node] = min(troubled.get(node, first), first)
-    works: dict[Pair, float] = {}
-    for (source, peer), edge in links.working(since):
-        node = fleet.node(source, peer)
-        pair, back = (source, node), (node, source)
-        if source == node or pair in directed or (core is not None and node not in core):
-            continue
-        if edge.last_ok > min(troubled.get(source, math.inf), troubled.get(node, math.inf)):
-            denies = back in directed and edge.last_ok > onset[back] + 1.0
-            works[pair] = _CONTRADICTS if denies else _WORKS
+    works = _working(links, fleet, since, core, directed, onset, troubled)
     for name, member in fleet.members.items():
         if member.heard > troubled.get(member.observer, math.inf):
             _heard(name, member.heard, member.observer, directed, onset, works)
@@ -269,6 +269,30 @@ def _graph(broken: list[Broken], links: Links, fleet: Fleet, since: float, core:
     for (one, other), weight in (*directed.items(), *works.items()):
         graph.add(one, other, weight)
     return graph
+
+
+def _working(
+    links: Links,
+    fleet: Fleet,
+    since: float,
+    core: frozenset[str] | None,
+    directed: dict[Pair, float],
+    onset: dict[Pair, float],
+    troubled: dict[str, float],
+) -> dict[Pair, float]:
+    """The pairs that have worked after something had failed at one of their ends, and what that is worth."""
+    works: dict[Pair, float] = {}
+    for (source, peer), edge in links.working(since):
+        node = fleet.node(source, peer)
+        pair, back = (source, node), (node, source)
+        if source == node or pair in directed or (core is not None and node not in core):
+            continue
+        if (member := fleet.members.get(node)) is not None and member.given_up >= edge.last_ok:
+            continue  # handed over, not arrived: the peer was given up afterwards
+        if edge.last_ok > min(troubled.get(source, math.inf), troubled.get(node, math.inf)):
+            denies = back in directed and edge.last_ok > onset[back] + _SETTLED_S
+            works[pair] = _CONTRADICTS if denies else _WORKS
+    return works
 
 
 def _heard(
@@ -284,7 +308,7 @@ def _heard(
     if not observer or back in directed:
         return
     if pair in directed:
-        if heard > onset[pair] + 3.0:
+        if heard > onset[pair] + _SETTLED_S:
             works[back] = min(works.get(back, 0.0), _CONTRADICTS)
     elif pair not in works:
         works[pair] = _WORKS

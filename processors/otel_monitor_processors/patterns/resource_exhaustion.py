@@ -1,9 +1,9 @@
 """Resource exhaustion: something limited runs out, or will before long.
 
 Evidence of three sorts: a level that climbs as it never has before and will go on to its limit (`memory`, which
-caches and warm-ups fill too, and `store`: files, descriptors, threads, connections), a rate that stays at its
-limit (`saturated`), and operations that fail for want of a resource (`errors`). What happens to the same resource
-of several sources is one finding: most often one bad version.
+caches and warm-ups fill too, `pool`: connections, which slow operations fill too, and `store`: files, descriptors,
+threads), a rate that stays at its limit (`saturated`), and operations that fail for want of a resource (`errors`).
+What happens to the same resource of several sources is one finding: most often one bad version.
 """
 
 from __future__ import annotations
@@ -14,83 +14,42 @@ from typing import Any
 
 from otel_monitor_processors.observation import Level, OperationCount
 from otel_monitor_processors.patterns.calibration import Knots, interpolate
-from otel_monitor_processors.patterns.climb import Busier
-from otel_monitor_processors.patterns.filling import Filling
 from otel_monitor_processors.patterns.finding import Finding, Gates, Interests
-from otel_monitor_processors.patterns.level_history import LevelHistory
-from otel_monitor_processors.patterns.resources import family_of, is_rate
+from otel_monitor_processors.patterns.resources import family_of
 from otel_monitor_processors.patterns.saturation import Saturation
 from otel_monitor_processors.patterns.shortage import Shortages
+from otel_monitor_processors.patterns.source_levels import SourceLevels
 from otel_monitor_processors.patterns.verdict import Pattern
 from otel_monitor_processors.tally import Tally
 
 KNOTS: dict[str, Knots] = {
-    "memory": ((0.1, 0.05), (0.2, 0.2), (0.3, 0.25), (0.42, 0.38), (0.47, 0.48), (0.5, 0.7), (0.65, 0.97)),
-    "store": ((0.05, 0.1), (0.1, 0.3), (0.2, 0.42), (0.24, 0.55), (0.28, 0.85), (0.4, 0.98)),
-    "saturated": ((3.5, 0.04), (4.6, 0.2), (5.2, 0.55), (7.0, 0.85), (10.0, 0.95)),
-    "errors": ((2.0, 0.02), (4.0, 0.1), (8.0, 0.3)),
+    "memory": (
+        *((0.0, 0.0), (0.04, 0.03), (0.1, 0.1), (0.2, 0.22), (0.3, 0.34), (0.45, 0.43), (0.5, 0.5)),
+        *((0.54, 0.72), (0.62, 0.88), (0.7, 0.95)),
+    ),
+    "store": (
+        (0.0, 0.0),
+        (0.03, 0.1),
+        (0.06, 0.25),
+        (0.12, 0.38),
+        (0.19, 0.5),
+        (0.21, 0.75),
+        (0.24, 0.92),
+        (0.35, 0.99),
+    ),
+    "pool": ((0.03, 0.02), (0.1, 0.15), (0.2, 0.35), (0.26, 0.5), (0.32, 0.75), (0.45, 0.95)),
+    "saturated": ((4.0, 0.01), (5.2, 0.06), (6.0, 0.2), (6.8, 0.42), (7.2, 0.55), (9.0, 0.8), (12.0, 0.9)),
+    "errors": ((2.0, 0.01), (4.0, 0.03), (8.0, 0.06)),
 }
-"""Scores: of `memory` and `store` the share of the room that is used up, of the others decades of improbability."""
+"""Scores: of the first three the share of the room that is used up, of the others decades of improbability."""
 
+_KINDS = {"memory": "memory", "connections": "pool"}
 _MAX_SERIES = 20_000
 _STALE_INTERVALS = 4.0
 _STALE_S = 90.0
 _SUSPECT = 0.05
 _CONCERNED = 0.3
-_NORMAL_AFTER_S = 3_600.0
-_MOST_BUSIER = 4.0
-_IDLE = 0.1
-_MAX_TRACES = 5
 Key = tuple[str, str]
-
-
-class _Rate:
-    """A rate of a source: how busy it was, and whether it is at its limit."""
-
-    __slots__ = ("counted", "history", "saturation", "tallied")
-
-    def __init__(self) -> None:
-        self.history = LevelHistory(mean=True)
-        self.saturation = Saturation()
-        self.tallied = 0.0
-        self.counted = -1.0
-
-    def add(self, at: float, level: float) -> None:
-        self.history.add(at, min(1.0, level))
-        self.saturation.add(at, level, self.counted if self.counted >= 0.0 else self.tallied)
-        self.tallied = 0.0
-        self.counted = min(self.counted, 0.0)
-
-    def dump(self) -> list[Any]:
-        return [self.history.dump(), self.saturation.dump(), self.tallied, self.counted]
-
-    @classmethod
-    def load(cls, state: list[Any]) -> _Rate:
-        rate = cls()
-        rate.history, rate.saturation = LevelHistory.load(state[0]), Saturation.load(state[1])
-        rate.tallied, rate.counted = state[2:]
-        return rate
-
-
-class _BusierBy(Busier):
-    """By how much a source is busier, told by its CPU: what follows the load is explained by it."""
-
-    __slots__ = ("_offset_s", "_rate")
-
-    def __init__(self, rate: LevelHistory, first: float) -> None:
-        self._rate = rate
-        self._offset_s = first - rate.first
-
-    def since(self, from_s: float, began_s: float) -> float:
-        offset_s = self._offset_s
-        before = self._rate.mean_between(from_s + offset_s, began_s + offset_s)
-        after = self._rate.mean_between(began_s + offset_s, float("inf"))
-        if before is None or after is None:
-            return 1.0
-        return min(_MOST_BUSIER, max(1.0, (after + _IDLE) / (before + _IDLE)))
-
-
-_NOT_BUSIER = Busier()
 
 
 class ResourceExhaustion:
@@ -101,9 +60,8 @@ class ResourceExhaustion:
     def __init__(self, gates: Gates | None = None) -> None:
         self.gates = gates or Gates()
         self.dropped = 0
-        self._fillings: OrderedDict[Key, Filling] = OrderedDict()
-        self._rates: OrderedDict[Key, _Rate] = OrderedDict()
-        self._cpu: dict[str, _Rate] = {}
+        self._sources: OrderedDict[str, SourceLevels] = OrderedDict()
+        self._series = 0
         self._suspects: dict[Key, None] = {}
         self._shortages = Shortages()
 
@@ -116,59 +74,38 @@ class ResourceExhaustion:
     def _level(self, level: Level) -> None:
         if level.limit <= 0:
             return
+        known = self._sources.get(level.source)
+        if known is None or not known.knows(level.resource):
+            known = self._new(level.source)
         key = (level.source, level.resource)
-        share = level.value / level.limit
-        if is_rate(level.resource):
-            self._rate(key, level.at, share)
-            return
-        filling = self._fillings.get(key)
-        if filling is None:
-            self._make_room()
-            filling = self._fillings[key] = Filling()
-        rate = self._cpu.get(level.source)
-        busier = _BusierBy(rate.history, filling.history.first) if rate is not None else _NOT_BUSIER
-        filling.add(level.at, min(1.0, share), busier)
-        self._suspect(key, suspicious=filling.climb is not None)
-
-    def _rate(self, key: Key, at: float, share: float) -> None:
-        rate = self._rates.get(key)
-        if rate is None:
-            self._make_room()
-            rate = self._rates[key] = _Rate()
-        if len(rate.history.lows) == 0 or key[0] not in self._cpu:
-            self._cpu[key[0]] = rate
-        rate.add(at, share)
-        if rate.saturation.lasts_s > _NORMAL_AFTER_S:
-            rate.saturation.forget()
-        self._suspect(key, suspicious=rate.saturation.readings > 2)
-
-    def _make_room(self) -> None:
-        if len(self._fillings) + len(self._rates) < _MAX_SERIES:
-            return
-        self.dropped += 1
-        if len(self._fillings) >= len(self._rates):
-            key, _ = self._fillings.popitem(last=False)
-        else:
-            key, _ = self._rates.popitem(last=False)
-            self._cpu.pop(key[0], None)
-        self._suspects.pop(key, None)
-
-    def _suspect(self, key: Key, *, suspicious: bool) -> None:
-        if suspicious:
+        if known.add(level.at, level.resource, level.value / level.limit):
             self._suspects[key] = None
         elif key in self._suspects:
             del self._suspects[key]
 
+    def _new(self, source: str) -> SourceLevels:
+        """Where a further series of a source goes; the source known for the longest goes where there is no room."""
+        while self._series >= _MAX_SERIES:
+            oldest, gone = self._sources.popitem(last=False)
+            self._series -= len(gone)
+            self.dropped += len(gone)
+            for resource in (*gone.fillings, *(gone.rates or ())):
+                self._suspects.pop((oldest, resource), None)
+        self._series += 1
+        return self._sources.setdefault(source, SourceLevels())
+
     def _tally(self, tally: Tally) -> None:
-        rate = self._cpu.get(tally.source)
-        if rate is not None and not tally.database:
-            rate.tallied += tally.calls
+        if not tally.database:
+            known = self._sources.get(tally.source)
+            if known is not None:
+                known.tallied(tally.calls)
         self.dropped += self._shortages.take(tally)
 
     def _count(self, count: OperationCount) -> None:
-        rate = self._cpu.get(count.source)
-        if rate is not None and not count.database:
-            rate.counted = max(0.0, rate.counted) + count.calls
+        if not count.database:
+            known = self._sources.get(count.source)
+            if known is not None:
+                known.counted(count.calls)
         self.dropped += self._shortages.count(count)
 
     # -- output -----------------------------------------------------------------------------------------
@@ -191,18 +128,20 @@ class ResourceExhaustion:
         yield from self._shortage_findings(now, named)
 
     def _confidence(self, key: Key, now: float) -> float:
-        filling = self._fillings.get(key)
+        source, resource = key
+        known = self._sources[source]
+        filling = known.fillings.get(resource)
         if filling is not None:
-            if filling.history.is_stale(now, _STALE_INTERVALS, _STALE_S):
-                del self._suspects[key]
-                return 0.0
-            kind = "memory" if family_of(key[1]) == "memory" else "store"
-            return interpolate(KNOTS[kind], filling.score)
-        rate = self._rates[key]
-        if rate.history.is_stale(now, _STALE_INTERVALS, _STALE_S):
+            stale = filling.history.is_stale(now, _STALE_INTERVALS, _STALE_S)
+            kind, score = _KINDS.get(family_of(resource), "store"), filling.score
+        else:
+            rate = known.rates[resource] if known.rates is not None else Saturation()
+            stale = rate.is_stale(now, _STALE_INTERVALS, _STALE_S)
+            kind, score = "saturated", rate.score
+        if stale:
             del self._suspects[key]
             return 0.0
-        return interpolate(KNOTS["saturated"], rate.saturation.score)
+        return interpolate(KNOTS[kind], score)
 
     def _finding(self, family: str, members: list[tuple[float, Key]]) -> Finding:
         best: dict[str, tuple[float, Key]] = {}
@@ -230,14 +169,15 @@ class ResourceExhaustion:
         )
 
     def _describe(self, family: str, key: Key) -> tuple[str, float, str, dict[str, Any]]:
-        filling = self._fillings.get(key)
+        known = self._sources[key[0]]
+        filling = known.fillings.get(key[1])
         if filling is None or filling.climb is None:
-            saturation = self._rates[key].saturation
+            saturation = (known.rates or {}).get(key[1], Saturation())
             text = f"is at its limit for {saturation.lasts_s:.0f} s, which is not usual for it"
             numbers: dict[str, Any] = {"at_limit_s": round(saturation.lasts_s, 1), "readings": saturation.readings}
             return "saturated", saturation.score, text, numbers
         climb = filling.climb
-        kind = "memory" if family == "memory" else "store"
+        kind = _KINDS.get(family, "store")
         early, middle, late = climb.seconds_to_limit()
         text = f"is at {climb.level:.0%} of its limit"
         if climb.level < 1.0:
@@ -279,9 +219,8 @@ class ResourceExhaustion:
         """A pause takes nothing away here: what was not observed is not counted."""
 
     def reset(self) -> None:
-        self._fillings.clear()
-        self._rates.clear()
-        self._cpu.clear()
+        self._sources.clear()
+        self._series = 0
         self._suspects.clear()
         self._shortages = Shortages()
         self.dropped = 0
@@ -289,24 +228,17 @@ class ResourceExhaustion:
     def dump(self) -> dict[str, Any]:
         return {
             "dropped": self.dropped,
-            "fillings": [[list(key), filling.dump()] for key, filling in self._fillings.items()],
-            "rates": [[list(key), rate.dump()] for key, rate in self._rates.items()],
-            "cpu": [[source, key[1]] for source, rate in self._cpu.items() for key in self._keys_of(source, rate)],
+            "sources": [[source, known.dump()] for source, known in self._sources.items()],
             "suspects": [list(key) for key in self._suspects],
             "shortages": self._shortages.dump(),
         }
 
-    def _keys_of(self, source: str, rate: _Rate) -> list[Key]:
-        return [key for key, other in self._rates.items() if key[0] == source and other is rate]
-
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
         self.dropped = state["dropped"]
-        for (source, resource), filling in state["fillings"]:
-            self._fillings[source, resource] = Filling.load(filling)
-        for (source, resource), rate in state["rates"]:
-            self._rates[source, resource] = _Rate.load(rate)
-        self._cpu = {source: self._rates[source, resource] for source, resource in state["cpu"]}
+        for source, known in state["sources"]:
+            self._sources[source] = SourceLevels.restored(known)
+        self._series = sum(len(known) for known in self._sources.values())
         self._suspects = dict.fromkeys((source, resource) for source, resource in state["suspects"])
         self._shortages.load(state["shortages"])
 

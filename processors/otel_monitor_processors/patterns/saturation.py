@@ -6,16 +6,19 @@ import math
 from typing import Any
 
 _PINNED = 0.97
-_STAYS = (2.0, 5.0)
-"""Prior of a pinned reading being followed by another: as if two of five had been."""
-_LONG_GAP_S = 45.0
-_LONG_STAYS = (1.0, 5.0)
-"""Likewise where a reading is the mean over most of a minute: whatever is short is over by the next."""
+_LASTS_S = 15.0
+"""How long a source is at its limit at a time, before anything is known of it: what is brief is no exhaustion."""
+_PRIOR_READINGS = 5.0
+_STAYS = (0.1, 0.95)
+"""Bounds of the probability of staying there until the next reading, as that has it."""
 _USUAL_DOUBLINGS = 2.0
 _FADE = 0.998
 _WEIGHT = 0.05
-_LEAST_S = 15.0
+_LEAST_READINGS = 3
+_LEAST_S = 90.0
 _LEAST_PAST = 8.0
+_LEAST_PAST_S = 120.0
+_NORMAL_AFTER_S = 3_600.0
 _MORE_WORK = 1.25
 _LEAST_MEAN = 0.01
 
@@ -41,8 +44,8 @@ class Saturation:
         self._run_work = 0.0
         self.last_at = -math.inf
 
-    def add(self, at: float, level: float, work: float) -> None:
-        """Take in a reading, and how many operations have ended since the last one."""
+    def add(self, at: float, level: float, work: float) -> bool:
+        """Take in a reading, and how many operations have ended since the last one; whether a run is worth a look."""
         gap_s = at - self.last_at
         known = math.isfinite(gap_s) and gap_s > 0.0
         if level >= _PINNED:
@@ -60,6 +63,9 @@ class Saturation:
                 pace = work / gap_s
                 self._pace = pace if self._pace < 0.0 else self._pace + _WEIGHT * (pace - self._pace)
         self.last_at = at
+        if self.lasts_s > _NORMAL_AFTER_S:
+            self._remember()
+        return self._run >= _LEAST_READINGS
 
     def _remember(self) -> None:
         """A run is over: it was one that this source recovers from."""
@@ -67,11 +73,6 @@ class Saturation:
         self._pinned = self._pinned * _FADE + self._run
         self._stays = self._stays * _FADE + self._run - 1
         self._run = 0
-
-    def forget(self) -> None:
-        """The run has become the normal state."""
-        if self._run:
-            self._remember()
 
     @property
     def lasts_s(self) -> float:
@@ -84,17 +85,23 @@ class Saturation:
     @property
     def score(self) -> float:
         """How strange the run is, in decades; 0 where the source has more to do than before."""
-        least = 2 if self.lasts_s >= _LONG_GAP_S else 3
-        if self._readings < _LEAST_PAST or self._run < least or self.lasts_s < _LEAST_S or self._has_more_to_do():
+        if self._run < _LEAST_READINGS or self.lasts_s < _LEAST_S:
             return 0.0
-        hits, trials = _LONG_STAYS if self.lasts_s / (self._run - 1) >= _LONG_GAP_S else _STAYS
-        entry = (self._pinned - self._stays + 0.5) / (self._readings + 1.0)
-        stay = (self._stays + hits) / (self._pinned + trials)
+        gap_s = self.lasts_s / (self._run - 1)
+        if self._readings < max(_LEAST_PAST, _LEAST_PAST_S / gap_s) or self._has_more_to_do():
+            return 0.0
+        prior = min(_STAYS[1], max(_STAYS[0], math.exp(-gap_s / _LASTS_S)))
+        entry = (self._pinned - self._stays + 0.5) / (self._readings * min(1.0, gap_s / _LASTS_S) + 1.0)
+        stay = (self._stays + prior * _PRIOR_READINGS) / (self._pinned + _PRIOR_READINGS)
         return (
             -math.log10(min(1.0, entry))
             - (self._run - 1) * math.log10(min(0.99, stay))
             + max(0.0, -math.log2(max(self._mean, _LEAST_MEAN)) - _USUAL_DOUBLINGS)
         )
+
+    def is_stale(self, now: float, intervals: float, at_least_s: float) -> bool:
+        """Whether nothing has been read for so many of its intervals, as the run has them."""
+        return now - self.last_at > max(at_least_s, intervals * self.lasts_s / max(1, self._run - 1))
 
     def _has_more_to_do(self) -> bool:
         return self._pace >= 0.0 and self._run_work > _MORE_WORK * self._pace * self.lasts_s + 3.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from otel_monitor_processors.statistics import log10_binomial_tail
 
 _BUCKETS = 12
-_MEMORY_S = 1800.0
+MEMORY_S = 1800.0
 _PRIOR_EVENTS = 60.0
 _FLOOR = 0.005
 
@@ -32,6 +32,10 @@ class Share:
         self.past_events = 0.0
         self.past_hits = 0.0
         self.frozen = False
+
+    @property
+    def window_s(self) -> float:
+        return self._width_s * _BUCKETS
 
     def add(self, at: float, events: int, hits: int) -> None:
         """Count `events`, of which `hits` were such."""
@@ -55,7 +59,7 @@ class Share:
             self.total -= events
             self.hits -= hits
             if not self.frozen:
-                fade = math.exp(-self._width_s / _MEMORY_S)
+                fade = math.exp(-self._width_s / MEMORY_S)
                 self.past_events = self.past_events * fade + events
                 self.past_hits = self.past_hits * fade + hits
 
@@ -97,12 +101,3 @@ class Share:
         share.hits = sum(bucket[2] for bucket in buckets)
         share.past_events, share.past_hits, share.frozen = past_events, past_hits, frozen
         return share
-
-
-def fleet_share(shares: Iterable[Share]) -> float:
-    """The share that is normal for the sources together, from their pasts."""
-    events = hits = 0.0
-    for share in shares:
-        events += share.past_events
-        hits += share.past_hits
-    return max(_FLOOR, (hits + _PRIOR_EVENTS * _FLOOR) / (events + _PRIOR_EVENTS))

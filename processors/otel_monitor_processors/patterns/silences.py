@@ -34,11 +34,13 @@ class Silences:
         self.count = 0
         self._buckets: dict[int, int] = {}
 
-    def add(self, ratio: float) -> None:
-        """A gap has ended that was `ratio` times as long as usual."""
+    def add(self, gap_s: float, usual_s: float) -> None:
+        """A gap has ended of a worker that usually takes `usual_s`; 0 where that is not known yet."""
+        if usual_s <= 0.0:
+            return
         self.count += 1
-        if ratio > _LONG:
-            index = int(math.log(ratio) / _BASE_LN)
+        if gap_s > _LONG * usual_s:
+            index = int(math.log(gap_s / usual_s) / _BASE_LN)
             self._buckets[index] = self._buckets.get(index, 0) + 1
         if self.count > _MEMORY:
             self.count //= 2

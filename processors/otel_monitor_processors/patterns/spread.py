@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from otel_monitor_processors.otel.attributes import ORCHESTRATOR_PEER
+from otel_monitor_processors.observation import ORCHESTRATOR_PEER
 from otel_monitor_processors.patterns.calls import Calls, Edge
 from otel_monitor_processors.patterns.failing_services import FailingServices
 from otel_monitor_processors.statistics import log10_choose
@@ -20,6 +20,8 @@ _GONE_SHARE = 0.8
 _SLOWER = 3.0
 _NOTABLE = 0.2
 _LATELY_S = 20.0
+_EXPECTED = 5.0
+"""So many answers should have been seen, for none to mean that it is gone."""
 _ELSEWHERE = 3.0
 _ELSEWHERE_HITS = 3
 _ELSEWHERE_SHARE = 0.03
@@ -88,11 +90,19 @@ class Spreads:
             return None
         edges = [edge for edge in self._calls.suspects if edge[0] in scores and self._calls.score(edge) >= FAILING]
         between = [edge for edge in edges if edge[1] in scores and edge[0] != edge[1]]
-        groups = [group for group in _components(scores, between) if len(group) >= 2]
+        groups = [group for group in _components(scores, between + self._siblings(scores)) if len(group) >= 2]
         if groups:
             spreads = [self._spread(group, scores, edges, now) for group in groups]
             return max(spreads, key=lambda spread: spread.score)
         return self._unlinked(scores, edges, now)
+
+    def _siblings(self, scores: dict[str, float]) -> list[Edge]:
+        """Pairs of failing services that fail the same caller, which need not call that a failure of its own."""
+        callees: dict[str, list[str]] = {}
+        for caller, callee in self._calls.suspects:
+            if caller not in scores and callee in scores and self._calls.score((caller, callee)) >= FAILING:
+                callees.setdefault(caller, []).append(callee)
+        return [(first, other) for first, *others in callees.values() for other in others]
 
     def _scores(self, now: float) -> dict[str, float]:
         scores: dict[str, float] = {}
@@ -193,8 +203,8 @@ class Spreads:
             service.roll(now)
             if service.slowness >= _SLOWER:
                 return True
-            if service.spans.since(now - _LATELY_S)[0]:
-                return False
+            if service.spans.since(now - _LATELY_S)[0] or service.usual(_LATELY_S, now) < _EXPECTED:
+                return False  # it answers, or so few of its answers are seen that their absence means nothing
         lately = [self._calls.edges[edge].since(now - _LATELY_S) for edge in edges if edge[1] == leaf]
         calls = sum(events for events, _ in lately)
         return calls >= 2 and sum(hits for _, hits in lately) >= _GONE_SHARE * calls

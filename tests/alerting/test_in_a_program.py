@@ -1,0 +1,190 @@
+"""In an unchanged program the settings alone bring about channels, a store, a restart, and handlers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.channels.http_peer import http_peer
+from tests.processes import Processes
+from tests.startup.conftest import NOBODY, Launcher
+from tests.startup.receiver import receiving
+
+SLOW = """
+    import sys
+    import time
+
+    class Worker:
+        def process_order(self, order_id):
+            time.sleep(float(sys.argv[1]))
+
+    worker = Worker()
+    began = time.monotonic()
+    while time.monotonic() - began < 2.0:
+        worker.process_order("o-1")
+"""
+FORKING = """
+    import os
+    import time
+
+    class Worker:
+        def process_order(self, order_id):
+            time.sleep(0.06)
+
+    worker = Worker()
+    worker.process_order("o-1")
+    if os.fork() == 0:
+        began = time.monotonic()
+        while time.monotonic() - began < 4.0:
+            worker.process_order("o-1")
+        os._exit(0)
+    os.wait()
+"""
+HANDLERS = """
+    import sys
+    import time
+    import otel_monitor
+
+    def stuck(alert):
+        time.sleep(60)
+
+    def bad(alert):
+        raise ValueError("no")
+
+    @otel_monitor.add_alert_handler
+    async def good(alert):
+        print(alert.rule, alert.state, flush=True)
+
+    otel_monitor.add_alert_handler(stuck, timeout=0.5)
+    otel_monitor.add_alert_handler(bad)
+
+    class Worker:
+        def process_order(self, order_id):
+            time.sleep(0.06)
+
+    worker = Worker()
+    began = time.monotonic()
+    while time.monotonic() - began < 2.0:
+        worker.process_order("o-1")
+"""
+RULES = {
+    "slow_orders": {
+        "metric_name": "response_time",
+        "attributes": {"operation": "process"},
+        "threshold": 50,
+        "duration": 0.5,
+        "window": 5,
+        "severity": "critical",
+    }
+}
+ROUTES = [{"matchers": ["rule=slow_orders"], "group_wait": 0, "group_interval": 0.5}]
+
+
+def configuration(folder: Path, **settings: Any) -> dict[str, str]:
+    path = folder / "monitor.json"
+    path.write_text(json.dumps({"alert_rules": RULES, "routes": ROUTES, **settings}))
+    return {
+        "OTEL_MONITOR_CONFIG": str(path),
+        "OTEL_MONITOR_WORKERS": "__main__:Worker",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.instance.id=shop-1",
+    }
+
+
+def hook(url: str) -> dict[str, Any]:
+    return {"hook": {"type": "webhook", "url": url, "allow_private": True}}
+
+
+def test_by_default_nothing_of_it_is_even_imported(launch: Launcher) -> None:
+    program = "import sys; print([name for name in sys.modules if 'sqlite' in name or 'alerting' in name])"
+    assert launch(program).stdout.strip() == "[]"
+
+
+def test_an_alert_reaches_the_channel_and_its_restart_tells_nobody_again(launch: Launcher, tmp_path: Path) -> None:
+    store = tmp_path / "alerts.db"
+    with http_peer() as peer:
+        environment = configuration(tmp_path, store_path=str(store), channels=hook(peer.url))
+        first = launch(SLOW, "0.06", env=environment)
+        assert first.stderr.count("ALERT firing") == 1, first.stderr
+        assert [request.json()["alerts"][0]["state"] for request in peer.requests] == ["firing"]
+        again = launch(SLOW, "0.06", env=environment)
+        assert "ALERT firing" not in again.stderr, again.stderr
+        assert len(peer.requests) == 1
+        launch(SLOW, "0.001", env=environment)
+        states = [request.json()["alerts"][0] for request in peer.requests]
+    assert [state["state"] for state in states] == ["firing", "resolved"]
+    assert len({state["id"] for state in states}) == 1
+    with sqlite3.connect(store) as connection:
+        assert connection.execute("SELECT name FROM owner").fetchall() == [("shop",)]
+    connection.close()
+
+
+def test_outcomes_are_metrics_and_active_alerts_are_counted_across_a_restart(launch: Launcher, tmp_path: Path) -> None:
+    with http_peer() as peer, receiving() as before, receiving() as after:
+        environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=hook(peer.url))
+        launch(SLOW, "0.06", env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": before.endpoint})
+        launch(SLOW, "0.06", env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": after.endpoint})
+    assert before.received.sums("otel_monitor.notifications") == {"shop-1": 1}
+    assert after.received.sums("otel_monitor.notifications") == {}
+    assert after.received.sums("otel_monitor.alerts.active") == {"shop-1": 1}
+
+
+def test_a_forked_child_tells_what_it_finds(launch: Launcher, tmp_path: Path) -> None:
+    with http_peer() as peer:
+        environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=hook(peer.url))
+        run = launch(FORKING, env=environment)
+        assert run.code == 0
+        told = [request.json()["alerts"][0]["labels"]["instance"] for request in peer.requests]
+    assert len(told) == len(set(told)) == 2, "the parent's alert and the child's, each once"
+
+
+def test_what_is_wrong_with_channels_and_routes_is_said_once_each_and_the_program_runs(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    environment = configuration(
+        tmp_path,
+        channels={"hook": {"type": "webhook", "url": "env:NOT_SET_ANYWHERE"}},
+        routes=[{"matchers": ["severity=critical"], "channels": ["hooc"]}],
+    )
+    run = launch("print('done')", env=environment)
+    assert (run.code, run.stdout.splitlines()[0]) == (0, "done")
+    assert run.stderr.count("NOT_SET_ANYWHERE") == 1, run.stderr
+    assert run.stderr.count("no channel 'hooc'; expected: hook, console (did you mean 'hook'?)") == 1, run.stderr
+
+
+def test_a_receiver_that_hangs_holds_the_end_of_a_program_no_longer_than_allowed(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    from tests.channels.http_peer import hang
+
+    with http_peer(hang) as peer:
+        environment = configuration(tmp_path, channels=hook(peer.url), shutdown_timeout=1.5)
+        run = launch(
+            SLOW + "\n    print(time.monotonic())", "0.06", env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY}
+        )
+        assert peer.requests
+    assert run.exit_s < 2.5
+
+
+def test_handlers_are_called_at_once_and_neither_a_slow_nor_a_raising_one_holds_up_the_others(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    run = launch(HANDLERS, env=configuration(tmp_path))
+    assert run.code == 0
+    assert run.stdout.splitlines() == ["slow_orders firing"]
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("output", ["human", "json"])
+def test_the_command_reads_the_store_of_a_program_that_has_ended(
+    launch: Launcher, processes: Processes, tmp_path: Path, output: str
+) -> None:
+    with http_peer() as peer:
+        environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=hook(peer.url))
+        launch(SLOW, "0.06", env=environment)
+        run = processes.run("otel-monitor", "alerts", "list", "--output", output, env=environment)
+    assert run.returncode == 0, run
+    assert "slow_orders" in run.stdout, run
