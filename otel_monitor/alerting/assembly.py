@@ -14,13 +14,19 @@ from otel_monitor.errors import Problem
 from otel_monitor.settings import Settings
 from otel_monitor.settings_alerts import all_inhibitions, root_route, unknown_channels
 from otel_monitor.settings_channels import ChannelSettings
+from otel_monitor_processors.alerts.alert import AlertTransition
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 
 _CONSOLE = "console"
 _HOUR_S = 3_600.0
 
 
-def service_of(settings: Settings, name: str, report: Report | None = None) -> AlertService:
+def service_of(
+    settings: Settings,
+    name: str,
+    report: Report | None = None,
+    tell: Callable[[AlertTransition], None] | None = None,
+) -> AlertService:
     """A service with the channels, routes and store of the settings, for the engine `name`. Nothing is opened yet."""
     return AlertService(
         {channel: partial(_make, given) for channel, given in channels_of(settings).items()},
@@ -29,6 +35,7 @@ def service_of(settings: Settings, name: str, report: Report | None = None) -> A
         name=name,
         retention_s=settings.retention_hours * _HOUR_S,
         report=report if report is not None else lambda _channel, _outcome: None,
+        tell=tell,
     )
 
 

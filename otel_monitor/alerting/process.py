@@ -22,7 +22,7 @@ class ProcessAlerts:
     def __init__(self, driver: Driver, settings: Settings, name: str) -> None:
         self._driver = driver
         self._outcomes: Counter[tuple[str, str]] = Counter()
-        self._service = service_of(settings, name, self._report)
+        self._service = service_of(settings, name, self._report, driver.tell)
         for problem in problems_of(settings):
             say(f"{problem}. Your code keeps running.")
 

@@ -62,6 +62,8 @@ class AlertService:
         retention_s: how long what has ended is kept, and what cannot be delivered is tried.
         report: told of every attempt to deliver.
         busy_s: how long another process may hold the file before it counts as locked.
+        tell: takes the alert about the store itself, and hands it to this service with all the others; by default
+            it is handed over directly.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class AlertService:
         retention_s: float,
         report: Report = lambda _channel, _outcome: None,
         busy_s: float = BUSY_S,
+        tell: Callable[[AlertTransition], None] | None = None,
     ) -> None:
         self.keeper = Keeper(store_path, name, retention_s, busy_s)
         self.depths: dict[str, int] = {}
@@ -82,6 +85,7 @@ class AlertService:
         self._waiting: deque[AlertTransition] = deque()
         self._open: dict[str, AlertTransition] = {}
         self._store_alert = StoreAlert(name)
+        self._tell = tell if tell is not None else self._waiting.append
         self._look_at = 0.0
         self._led = False
         self._wanted = False
@@ -223,7 +227,7 @@ class AlertService:
     def _step(self, now: float) -> bool:
         self._look_after_file(now)
         for transition in self._store_alert.transitions(self.keeper.trouble, now):
-            self._waiting.append(transition)
+            self._tell(transition)
         try:
             self._keep(now)
             turn = self._desk.turn(self.keeper.shelf, now)

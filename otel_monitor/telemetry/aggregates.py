@@ -84,8 +84,6 @@ class HistogramAggregate(_Aggregate[HistogramCell]):
 
     __slots__ = ("direct",)
 
-    bounds = DURATION_BUCKETS_S
-
     def __init__(self, instrument: Instrument) -> None:
         super().__init__(instrument)
         self.direct: Histogram | None = None

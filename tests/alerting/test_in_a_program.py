@@ -178,6 +178,19 @@ def test_handlers_are_called_at_once_and_neither_a_slow_nor_a_raising_one_holds_
     assert "Traceback" not in run.stderr
 
 
+def test_a_store_that_cannot_be_used_is_an_alert_on_the_console_and_the_channel_is_told_all_the_same(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    (tmp_path / "alerts.db").write_bytes(b"something else" * 1000)
+    with http_peer() as peer:
+        environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=hook(peer.url))
+        run = launch(SLOW, "0.06", env=environment)
+        rules = {alert["rule"] for request in peer.requests for alert in request.json()["alerts"]}
+    assert run.code == 0
+    assert "ALERT firing [critical] alert_store_unavailable instance=shop: cannot open the alert store" in run.stderr
+    assert rules == {"slow_orders", "alert_store_unavailable"}
+
+
 @pytest.mark.parametrize("output", ["human", "json"])
 def test_the_command_reads_the_store_of_a_program_that_has_ended(
     launch: Launcher, processes: Processes, tmp_path: Path, output: str

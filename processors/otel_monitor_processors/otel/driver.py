@@ -92,6 +92,11 @@ class Driver:
         if handler in self._handlers:
             self._handlers.remove(handler)
 
+    def tell(self, transition: Transition) -> None:
+        """Hand the handlers a transition that is none of the engine's, in the background thread."""
+        self._emit([transition])
+        self._ticker.wake()
+
     def restore_from(self, earlier: Earlier | None) -> None:
         """Before anything is evaluated, take up the alerts that `earlier` gives.
 

@@ -39,7 +39,7 @@ _AFTERMATH_S: Mapping[Pattern, float] = {
 }
 """For how long after its end a pattern still accounts for what follows from it: backlogs, workers that come back."""
 
-_REARRANGED_S = 600.0
+_REARRANGED_S = 240.0
 """For how long after one of these the shares of work may be others than they used to be: tasks have moved."""
 
 SUSPECT_AT = 0.2
