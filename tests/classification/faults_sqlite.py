@@ -13,7 +13,7 @@ import sqlalchemy
 import sqlalchemy.orm
 
 from otel_monitor_processors.classification import Category
-from tests.classification.children import HAS_SYSTEM_RIGHTS, limited, no_descriptors_left
+from tests.classification.children import HAS_SYSTEM_RIGHTS, limited, no_descriptors_left, raise_in_child
 from tests.classification.faults import fault
 
 CONTENTION, TIMEOUT = Category.CONTENTION, Category.TIMEOUT
@@ -91,12 +91,12 @@ def _(tmp_path: Path) -> None:
 
 @fault("sqlite: out of memory", RESOURCE)
 def _() -> None:
-    with connect(":memory:") as ours:
-        ours.execute("PRAGMA hard_heap_limit=1000000")
-        try:
-            ours.execute("SELECT length(zeroblob(100000000) || 'x')").fetchall()
-        finally:
-            ours.execute("PRAGMA hard_heap_limit=0")
+    raise_in_child("""
+        import sqlite3
+        ours = sqlite3.connect(":memory:")
+        ours.execute("PRAGMA hard_heap_limit=1000000")  # of the whole process, for the rest of its life
+        ours.execute("SELECT length(zeroblob(100000000) || 'x')").fetchall()
+    """)
 
 
 @fault("sqlite: folder not there", RESOURCE)
