@@ -18,6 +18,7 @@ from otel_monitor.alerting.keeper import Keeper
 from otel_monitor.alerting.store_alert import StoreAlert
 from otel_monitor.alerting.tidying import Tidying
 from otel_monitor.channels.channel import Channel
+from otel_monitor.store import forks
 from otel_monitor.store.alerts import OPEN
 from otel_monitor.store.database import BUSY_S, Database
 from otel_monitor.store.outbox import Outbox
@@ -101,6 +102,8 @@ class AlertService:
 
     def restore(self) -> Restored:
         """Open the store; what this engine's last process has left in it."""
+        if not forks.is_safe():
+            return Restored([], None)
         with self._stepping:
             shelf = self.keeper.shelf
             try:
@@ -117,6 +120,9 @@ class AlertService:
     def __call__(self, transition: Transition) -> None:
         """Take a transition; never blocks."""
         if not isinstance(transition, AlertTransition):
+            return
+        if not forks.is_safe():
+            drops.count("alerts", "fork")
             return
         if len(self._waiting) >= _MAX_WAITING:
             drops.count("alerts", "queue_full")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from otel_monitor.errors import OtelMonitorError
+from otel_monitor.store import forks
 from otel_monitor.store.schema import migrate
 
 BUSY_S = 5.0
@@ -44,13 +45,15 @@ class Database:
         self._level = "FULL"
         self._busy_s = busy_s
         try:
-            self._connection = self._open(path)
-            migrate(self._connection)
+            with forks.nothing_forks():
+                self._connection = self._open(path)
+                migrate(self._connection)
             self._identity = _identity(path)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"cannot open the alert store {path}: {error}. Name a writable file as store_path"
             ) from error
+        forks.watch(self._lock)
 
     def _open(self, path: Path | None) -> sqlite3.Connection:
         if path is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from otel_monitor.store.claim import Claim
 from otel_monitor.store.database import Database
 from otel_monitor.store.dispatch_state import LEADS_S, DispatchState
+from otel_monitor.store.forks import LONGEST_WAIT_S, is_safe
 from tests.alerting import sharer
 from tests.channels.http_peer import Peer, http_peer
 from tests.polling import eventually
@@ -114,6 +117,41 @@ def test_a_forked_child_has_a_name_of_its_own_and_what_it_raises_is_told(
         assert owners == ["sharer", "sharer-2"]
     finally:
         parent.end()
+
+
+def test_a_fork_waits_until_no_thread_is_inside_of_the_database(store: Path) -> None:
+    database = Database(store)
+    inside, leave = threading.Event(), threading.Event()
+
+    def use() -> None:
+        with database.transaction():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert inside.wait(10)
+    threading.Timer(0.1, leave.set).start()
+    assert child_finds_it_safe()
+    thread.join()
+    inside.clear()
+    leave.clear()
+    stuck = threading.Thread(target=use)
+    stuck.start()
+    assert inside.wait(10)
+    began = time.monotonic()
+    assert not child_finds_it_safe()
+    assert time.monotonic() - began < LONGEST_WAIT_S + 1.0
+    leave.set()
+    stuck.join()
+    database.close()
+
+
+def child_finds_it_safe() -> bool:
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if is_safe() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_name_is_free_again_when_its_holder_has_gone(store: Path) -> None:
