@@ -71,7 +71,7 @@ format: .venv/installed-dev
 	$(PY) -m ruff check --fix
 
 bench: .venv/installed-dev
-	@set -e; for file in $(if $(BENCH),benchmarks/$(BENCH).py,benchmarks/*.py); do \
+	@set -e; for file in $(if $(BENCH),benchmarks/$(BENCH).py,$(filter-out benchmarks/alerts.py,$(wildcard benchmarks/*.py))); do \
 		echo "$$file"; $(PY) "$$file" $(ARGS); echo; done
 
 bench-alerts: .venv/installed-dev

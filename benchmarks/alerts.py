@@ -1,6 +1,6 @@
 """What the alert service can do: transitions per second, time to a channel's socket, a restart, and evaluation.
 
-    python benchmarks/alerts.py [--rounds 5] [--quick] [--json]
+    python benchmarks/alerts.py [--rounds 3] [--quick] [--json]
 
 Each figure is the median of the rounds. The store is a file in a temporary folder, written as durably as always.
 """
@@ -242,7 +242,7 @@ def measure(rounds: int, scale: float) -> list[Figure]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a tenth of the alerts, two rounds")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -43,7 +43,7 @@ def story(told: Story) -> Iterator[str]:
     yield ""
     yield "History"
     for _, step in told.history:
-        yield line(f"  {_at(step.at)}  {step.previous} -> {step.alert.state}: {step.reason}")
+        yield "  " + line(f"{_at(step.at)}  {step.previous} -> {step.alert.state}: {step.reason}")
     yield ""
     yield "Why somebody was or was not told"
     if not told.decisions:
@@ -57,7 +57,7 @@ def story(told: Story) -> Iterator[str]:
 def _decision(decision: Decision) -> str:
     channel = f" ({decision.channel})" if decision.channel else ""
     mark = "held" if decision.held else "passed"
-    return line(f"  {_at(decision.since)}  {mark} by {decision.stage}{channel}: {decision.reason}")
+    return "  " + line(f"{_at(decision.since)}  {mark} by {decision.stage}{channel}: {decision.reason}")
 
 
 def story_document(told: Story) -> dict[str, Any]:

@@ -17,7 +17,7 @@ LONGEST_WAIT_S = 0.5
 class Lock(Protocol):
     """A lock that is held whenever a connection is used."""
 
-    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
+    def acquire(self, *, timeout: float = ...) -> bool: ...
     def release(self) -> None: ...
 
 
@@ -52,7 +52,7 @@ def _before() -> None:
     deadline = time.monotonic() + LONGEST_WAIT_S
     for lock in (_opening, *_watched):
         if lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            _held.append(lock)
+            _held.append(lock)  # noqa: PERF401 - one by one: they are held from here on
 
 
 def _in_parent() -> None:
