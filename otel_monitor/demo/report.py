@@ -105,6 +105,7 @@ def table(outcome: Outcome, style: Style, width: int) -> str:
     rows += _alert_rows(outcome, style)
     rows += _verdict_row(outcome, style)
     rows.append(("received", _received(outcome, style)))
+    rows += [("not understood", style.warn(text)) for text in outcome.complaints]
     if outcome.forwarding:
         rows.append(("forwarded", outcome.forwarding))
     lines = [""]

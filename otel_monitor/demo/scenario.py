@@ -89,6 +89,7 @@ class Outcome:
     forwarding: str = ""
     expected: Pattern | None = None
     verdicts: tuple[VerdictEvent, ...] = ()
+    complaints: tuple[str, ...] = ()
 
     @property
     def first_alert(self) -> AlertEvent | None:
@@ -207,6 +208,7 @@ class Scenario:
             forwarding=self._forwarder.summary() if self._forwarder is not None else "",
             expected=self._fault.verdict,
             verdicts=(*self._system.verdicts(), *self._telemetry.verdicts()),
+            complaints=tuple(self._system.complaints),
         )
 
     def _alerts(self) -> list[AlertEvent]:

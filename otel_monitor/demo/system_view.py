@@ -31,6 +31,7 @@ class SystemView:
 
     def __init__(self) -> None:
         self.complaints: list[str] = []
+        """What could not be understood, each kind named once."""
         ledger = Ledger(self.complaints.append)
         self._decoder = Decoder(ledger)
         self._intake = Intake(Engine(PATTERN_RULES), ledger, lateness_s=LATENESS_S)

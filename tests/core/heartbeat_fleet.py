@@ -7,7 +7,7 @@ import random
 from otel_monitor_processors.engine import Engine, Transition, VerdictTransition
 from otel_monitor_processors.observation import Heartbeat, Observation
 from otel_monitor_processors.patterns.finding import Gates
-from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
+from otel_monitor_processors.patterns.heartbeat_degradation.detector import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Verdict
 
 START = 1_700_000_000.0

@@ -20,7 +20,7 @@ from otel_monitor_processors.observation import (
     OperationCount,
     Outcome,
 )
-from otel_monitor_processors.patterns.cascading_failures import CascadingFailures
+from otel_monitor_processors.patterns.cascading_failures.detector import CascadingFailures
 from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 

@@ -19,7 +19,7 @@ from otel_monitor_processors.observation import (
     OperationCount,
     Outcome,
 )
-from otel_monitor_processors.patterns.database_contention import DatabaseContention
+from otel_monitor_processors.patterns.database_contention.detector import DatabaseContention
 from otel_monitor_processors.patterns.finding import Gates
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 

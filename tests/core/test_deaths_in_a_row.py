@@ -17,7 +17,7 @@ from otel_monitor_processors.observation import (
     Operation,
     Outcome,
 )
-from otel_monitor_processors.patterns.cascading_failures import CascadingFailures
+from otel_monitor_processors.patterns.cascading_failures.detector import CascadingFailures
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 
 START = 1_700_000_000.0

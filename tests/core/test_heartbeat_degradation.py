@@ -8,7 +8,7 @@ import pytest
 
 from otel_monitor_processors.observation import Change, Heartbeat, Level, Link, Membership, MetricPoint
 from otel_monitor_processors.patterns.finding import Gates
-from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
+from otel_monitor_processors.patterns.heartbeat_degradation.detector import HeartbeatDegradation
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 from tests.core.heartbeat_fleet import START, Fleet, verdicts_of
 

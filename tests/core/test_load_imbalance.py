@@ -22,7 +22,7 @@ from otel_monitor_processors.observation import (
     Outcome,
 )
 from otel_monitor_processors.patterns.finding import Gates
-from otel_monitor_processors.patterns.load_imbalance import LoadImbalance
+from otel_monitor_processors.patterns.load_imbalance.detector import LoadImbalance
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 
 START = 1_700_000_000.0

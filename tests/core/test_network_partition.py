@@ -19,9 +19,9 @@ from otel_monitor_processors.observation import (
     Operation,
     Outcome,
 )
-from otel_monitor_processors.patterns.duplicates import Duplicates
 from otel_monitor_processors.patterns.finding import Gates
-from otel_monitor_processors.patterns.network_partition import NetworkPartition
+from otel_monitor_processors.patterns.network_partition.detector import NetworkPartition
+from otel_monitor_processors.patterns.network_partition.duplicates import Duplicates
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 
 START = 1_700_000_000.0

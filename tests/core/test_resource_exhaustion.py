@@ -12,7 +12,7 @@ from otel_monitor_processors.classification import Category
 from otel_monitor_processors.engine import Engine, Transition, VerdictTransition
 from otel_monitor_processors.observation import Level, Observation, Operation, Outcome
 from otel_monitor_processors.patterns.finding import Gates
-from otel_monitor_processors.patterns.resource_exhaustion import ResourceExhaustion
+from otel_monitor_processors.patterns.resource_exhaustion.detector import ResourceExhaustion
 from otel_monitor_processors.patterns.verdict import Verdict, VerdictState
 
 START = 1_700_000_000.0

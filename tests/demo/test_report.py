@@ -14,8 +14,9 @@ from otel_monitor.demo.fleet_state import FleetState, WorkerState
 from otel_monitor.demo.receiver import Signal
 from otel_monitor.demo.report import Style, kept, table, to_json
 from otel_monitor.demo.scenario import Outcome, Phase, Progress
-from otel_monitor.demo.telemetry import AlertEvent
+from otel_monitor.demo.telemetry import AlertEvent, VerdictEvent
 from otel_monitor.demo.view import LiveView, PlainView, frame
+from otel_monitor_processors.patterns.verdict import Pattern
 
 PLAIN = Style(colour=False)
 INJECTED_AT = 1_700_000_000.0
@@ -118,10 +119,28 @@ def test_the_table_fits_the_terminal() -> None:
         (replace(OUTCOME, fault=FaultName.NONE, injected_at=None), "nothing was broken, and yet an alert fired"),
         (replace(OUTCOME, received=dict.fromkeys(Signal, 0)), "nothing: the programs' own output says why (--keep)"),
         (replace(OUTCOME, forwarding="7 requests passed on"), "7 requests passed on"),
+        (replace(OUTCOME, expected=Pattern.NETWORK_PARTITION), "not recognised as network_partition"),
+        (replace(OUTCOME, complaints=("request:3: span without an end",)), "request:3: span without an end"),
     ],
 )
 def test_the_table_says_what_is_wrong(outcome: Outcome, text: str) -> None:
     assert text in table(outcome, PLAIN, 200)
+
+
+def test_the_table_shows_what_each_saw_the_whole_system_first() -> None:
+    opened = VerdictEvent(
+        "whole system", INJECTED_AT + 5.0, "network_partition", "network", "opened", 0.6, ("w3",), "w3", "w3 is cut off"
+    )
+    later = replace(opened, at=INJECTED_AT + 7.0, state="updated", confidence=0.9, summary="w3 and w4 are cut off")
+    closed = replace(opened, at=INJECTED_AT + 20.0, state="closed", summary="the evidence is gone")
+    own = replace(opened, reporter="w3", at=INJECTED_AT + 2.0, summary="the orchestrator is not reached")
+    before = replace(own, at=INJECTED_AT - 9.0, state="closed")
+    outcome = replace(OUTCOME, expected=Pattern.NETWORK_PARTITION, verdicts=(opened, later, closed, before, own))
+    said = table(outcome, PLAIN, 200)
+    assert "network_partition after 5.0 s, as it should be" in said
+    seen = said.partition("what each saw")[2].partition("all alerts")[0].strip().splitlines()
+    assert [line.split()[2] for line in seen] == ["whole", "w3"]
+    assert "0.90  w3 and w4 are cut off" in seen[0]
 
 
 def test_what_is_kept_is_named() -> None:

@@ -98,7 +98,9 @@ def test_the_end_waits_as_long_as_the_setting_says(launch: Launcher) -> None:
 def test_a_user_who_interrupts_the_wait_at_the_end_is_obeyed(launch: Launcher) -> None:
     with black_hole() as endpoint:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_MONITOR_SHUTDOWN_TIMEOUT": "30"}
-        source = SPANS + "import atexit\natexit.register(print, 'at the end', flush=True)\n"
+        # a job that a shell has put into the background inherits an ignored SIGINT: here it is a user's again
+        interruptible = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        source = SPANS + interruptible + "import atexit\natexit.register(print, 'at the end', flush=True)\n"
         program = launch.start(source, env=env)
         program.wait_for("at the end")
         program.send(signal.SIGINT)

@@ -1,1 +1,1 @@
-"""Failure patterns: one module each, and what they share."""
+"""Failure patterns: a package for each, and what they share."""

@@ -39,9 +39,6 @@ _AFTERMATH_S: Mapping[Pattern, float] = {
 }
 """For how long after its end a pattern still accounts for what follows from it: backlogs, workers that come back."""
 
-_REARRANGED_S = 240.0
-"""For how long after one of these the shares of work may be others than they used to be: tasks have moved."""
-
 SUSPECT_AT = 0.2
 """Confidence from which a finding makes others wait that it would account for."""
 _DOUBT_S = 10.0
@@ -49,7 +46,7 @@ _CLOSE_AFTER_S = 5.0
 _MORE_AFTER_S = 1.0
 _FEWER_AFTER_S = 10.0
 _EXPLAINED = 0.2
-_LAST = PRECEDENCE[-1]
+_LONGEST_AFTERMATH_S = max(_AFTERMATH_S.values())
 _RANK = {pattern: rank for rank, pattern in enumerate(PRECEDENCE)}
 Key = tuple[Pattern, str]
 
@@ -101,12 +98,12 @@ class Arbiter:
     def _settle(self, finding: Finding, now: float) -> Finding:
         """Remember what is sure for a while after its end; what such a past cause accounts for is reduced."""
         key = (finding.pattern, finding.scope)
-        if finding.confidence >= OPEN_AT and finding.pattern in _AFTERMATH_S:
-            self._past[key] = _Past(finding.pattern, finding.explains, now)
-        for past_key in [past_key for past_key, past in self._past.items() if now - past.seen_at > _REARRANGED_S]:
-            del self._past[past_key]
         case = self._cases.get(key)
         is_open = case is not None and case.verdict is not None
+        if is_open and finding.confidence >= OPEN_AT and finding.pattern in _AFTERMATH_S:
+            self._past[key] = _Past(finding.pattern, finding.explains, now)
+        for old in [old for old, past in self._past.items() if now - past.seen_at > _LONGEST_AFTERMATH_S]:
+            del self._past[old]
         if not is_open and any(_still_accounts_for(past, finding, now) for past in self._past.values()):
             return replace(finding, confidence=min(finding.confidence, _EXPLAINED))
         return finding
@@ -220,9 +217,7 @@ def _accounts_for(cause: Finding, finding: Finding) -> bool:
 
 
 def _still_accounts_for(past: _Past, finding: Finding, now: float) -> bool:
-    wholly = _WHOLLY.get(past.pattern, frozenset())
-    longest_s = _REARRANGED_S if finding.pattern is _LAST and finding.pattern in wholly else _AFTERMATH_S[past.pattern]
-    return now - past.seen_at <= longest_s and _would_account_for(past, finding)
+    return now - past.seen_at <= _AFTERMATH_S[past.pattern] and _would_account_for(past, finding)
 
 
 def _would_account_for(cause: Finding | _Past, finding: Finding) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from otel_monitor_processors.patterns.cascading_failures import CascadingFailures
-from otel_monitor_processors.patterns.database_contention import DatabaseContention
+from otel_monitor_processors.patterns.cascading_failures.detector import CascadingFailures
+from otel_monitor_processors.patterns.database_contention.detector import DatabaseContention
 from otel_monitor_processors.patterns.finding import Detector
-from otel_monitor_processors.patterns.heartbeat_degradation import HeartbeatDegradation
-from otel_monitor_processors.patterns.load_imbalance import LoadImbalance
-from otel_monitor_processors.patterns.network_partition import NetworkPartition
-from otel_monitor_processors.patterns.resource_exhaustion import ResourceExhaustion
+from otel_monitor_processors.patterns.heartbeat_degradation.detector import HeartbeatDegradation
+from otel_monitor_processors.patterns.load_imbalance.detector import LoadImbalance
+from otel_monitor_processors.patterns.network_partition.detector import NetworkPartition
+from otel_monitor_processors.patterns.resource_exhaustion.detector import ResourceExhaustion
 from otel_monitor_processors.patterns.verdict import Pattern
 
 

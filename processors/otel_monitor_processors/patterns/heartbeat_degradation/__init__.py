@@ -1,0 +1,1 @@
+"""Heartbeat degradation: rhythm, lateness, silence; `detector` puts them together."""

@@ -1,0 +1,1 @@
+"""Load imbalance: shares of work against what is usual; `detector` puts them together."""

@@ -1,0 +1,1 @@
+"""Resource exhaustion: climbs with a forecast, saturation, shortages; `detector` puts them together."""
