@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from otel_monitor.demo.telemetry import AlertEvent, VerdictEvent
 from otel_monitor.replay.intake import Intake, Output
+from otel_monitor.replay.lateness import Lateness
 from otel_monitor.replay.ledger import Ledger, Origin
 from otel_monitor.replay.otlp import Decoder
 from otel_monitor.replay.protobuf import document_of
@@ -34,7 +35,7 @@ class SystemView:
         """What could not be understood, each kind named once."""
         ledger = Ledger(self.complaints.append)
         self._decoder = Decoder(ledger)
-        self._intake = Intake(Engine(PATTERN_RULES), ledger, lateness_s=LATENESS_S)
+        self._intake = Intake(Engine(PATTERN_RULES), ledger, lateness=Lateness(LATENESS_S, LATENESS_S))
         self._lock = threading.Lock()  # guards everything below, the decoder and the intake
         self._requests = 0
         self._alerts: list[AlertEvent] = []

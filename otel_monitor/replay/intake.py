@@ -11,6 +11,7 @@ from itertools import chain, groupby
 from operator import attrgetter
 
 from otel_monitor.replay.clock_offsets import ClockOffsets
+from otel_monitor.replay.lateness import Lateness
 from otel_monitor.replay.ledger import Ledger, Origin, Signal
 from otel_monitor.replay.metrics import Export
 from otel_monitor.replay.otlp import Record, Said
@@ -19,7 +20,6 @@ from otel_monitor_processors.observation import Heartbeat, Observation, TraceRef
 from otel_monitor_processors.otel.metric_mapping import Metric, MetricMapping
 from otel_monitor_processors.patterns.verdict import Pattern
 
-ALLOWED_LATENESS_S = 5.0
 _STEPS = 10
 _MAX_HELD = 100_000
 _LONGEST_SILENCE_S = 3_600.0
@@ -52,7 +52,7 @@ class Intake:
         engine: what looks at the observations; its own lateness is 0, as this one holds back.
         ledger: what counts the records.
         confidence_every_s: how often confidences are among the outputs, in event time; never where None.
-        lateness_s: how far behind the newest event time a record may be.
+        lateness: how far behind the newest event time a record may be; from 5 s to 30 s where None.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Intake:
         ledger: Ledger,
         confidence_every_s: float | None = None,
         *,
-        lateness_s: float = ALLOWED_LATENESS_S,
+        lateness: Lateness | None = None,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._every_s = confidence_every_s
-        self._lateness_s = lateness_s
+        self._lateness = lateness or Lateness()
         self._next_confidence: float | None = None
         self._mapping = MetricMapping(self._refuse)
         self._export: Export | None = None
@@ -82,14 +82,22 @@ class Intake:
         """How much was let go for want of room: sources, series, workers."""
         return self._engine.dropped + self._mapping.dropped
 
+    @property
+    def allowed_lateness_s(self) -> float:
+        """How far behind the newest event time a record may be now."""
+        return self._lateness.bound_s
+
     def take(self, records: list[Record]) -> Iterator[Output]:
         """Take in the records of one line; what has changed because of them."""
         read, held = self._ledger.read, self._held
-        newest_s = self.newest_s
+        newest_s, oldest_s = self.newest_s, math.inf
+        bound_s = self._lateness.bound_s
         for record in self._clocks.corrected(records):
             at_s = record.at_s
             read[record.signal] += record.weight
-            if at_s < newest_s - self._lateness_s or at_s < self._released_s:
+            if at_s < oldest_s:
+                oldest_s = at_s
+            if at_s < newest_s - bound_s or at_s < self._released_s:
                 self._ledger.late += record.weight
                 continue
             if at_s > newest_s:
@@ -97,16 +105,17 @@ class Intake:
             if at_s < self.first_s:
                 self.first_s = at_s
             held.append(record)
+        self._lateness.note(self.newest_s - oldest_s)
         self.newest_s = newest_s
-        if newest_s - self._lateness_s >= self._released_s + self._lateness_s / _STEPS:
-            yield from self._release(newest_s - self._lateness_s)
+        if newest_s - bound_s >= self._released_s + bound_s / _STEPS:
+            yield from self._release(newest_s - bound_s)
         if len(held) > _MAX_HELD:
             held.sort(key=_at)
             yield from self._release(held[len(held) // 2].at_s)
 
     def advance(self, now_s: float) -> Iterator[Output]:
         """Time has passed up to `now_s` by the clock of whoever receives: silence is news as well."""
-        watermark_s = now_s - self._lateness_s
+        watermark_s = now_s - self._lateness.bound_s
         if watermark_s > self._released_s and self.newest_s > -math.inf:
             yield from self._release(watermark_s)
             yield from self._engine.advance(watermark_s)

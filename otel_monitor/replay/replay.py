@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from otel_monitor.replay import report
-from otel_monitor.replay.intake import ALLOWED_LATENESS_S, Intake
+from otel_monitor.replay.intake import Intake
 from otel_monitor.replay.ledger import Ledger
 from otel_monitor.replay.lines import Lines
 from otel_monitor.replay.merge import merged
@@ -23,13 +23,15 @@ def replay(
     for batch in merged(files, ledger):
         for output in intake.take(batch.records):
             yield report.to_json(output)
+        _tell_failures(engine, ledger)
     for output in intake.conclude():
         yield report.to_json(output)
+    _tell_failures(engine, ledger)
     ledger.conclude()
     if ledger.late > _MANY_LATE * sum(ledger.read):
         ledger.note(
-            f"{ledger.late:,} of {sum(ledger.read):,} records came more than {ALLOWED_LATENESS_S:g} s late "
-            "and were not used: do the clocks of the senders differ?"
+            f"{ledger.late:,} of {sum(ledger.read):,} records came too late to be used, by more than "
+            f"{intake.allowed_lateness_s:.0f} s at last: do the clocks of the senders differ?"
         )
     if intake.dropped:
         ledger.note(
@@ -37,3 +39,9 @@ def replay(
             "what they did later counts as theirs anew"
         )
     yield report.summary(ledger, max(0.0, intake.newest_s - intake.first_s))
+
+
+def _tell_failures(engine: Engine, ledger: Ledger) -> None:
+    """A detector of ours that raises is a fault of ours; the others have gone on."""
+    for failure in engine.take_failures():
+        ledger.internal_error(f"detector.{failure.pattern}", str(failure))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.detection.evaluation.replaying import CELL_S
-from benchmarks.detection.scenarios.labels import Label
+from benchmarks.detection.scenarios.labels import Fault, Label
 
 SETTLING_S = 60.0
-"""So long after its onset a failure need not be known yet."""
+"""So long after its onset a failure need not be known yet; one that is to be foretold, until half of its way."""
 FADING_S = 180.0
 """So long after its end it may still be believed in."""
 BINS = 10
@@ -83,7 +83,7 @@ def truth(label: Label, pattern: str, at: float) -> bool | None:
     for fault in label.faults:
         if fault.pattern != pattern:
             continue
-        if fault.onset + SETTLING_S <= at <= fault.end:
+        if _known_from(fault) <= at <= fault.end:
             if not fault.visible:
                 return None
             there = True
@@ -92,3 +92,9 @@ def truth(label: Label, pattern: str, at: float) -> bool | None:
     if not there and label.tolerated(pattern, at):
         return None
     return there
+
+
+def _known_from(fault: Fault) -> float:
+    """When it should be known: a resource that runs out, when half of the ramp is left."""
+    settled = fault.onset + SETTLING_S
+    return settled if fault.limit_at is None else max(settled, (fault.onset + fault.limit_at) / 2)

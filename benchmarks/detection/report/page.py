@@ -56,7 +56,8 @@ Below, which event was the last before a false alarm, for the most frequent.
 
 _CALIBRATION = """\
 Every minute of every recording is a cell: how sure each detector was, and whether its pattern was there. The first
-minute of a failure and three minutes after its end are left out, and so are declared consequences.
+minute of a failure (where a resource runs out, the first half of the way there) and three minutes after its end are
+left out, and so are declared consequences.
 """
 
 _CONTENTS = """\

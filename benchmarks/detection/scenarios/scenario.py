@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 
@@ -9,15 +10,28 @@ from benchmarks.detection.otlp.instrumentation import Instrumentation
 from benchmarks.detection.otlp.measuring import Measurements
 from benchmarks.detection.scenarios.background import Background, Setting
 from benchmarks.detection.scenarios.labels import Fault, Label, Tolerance
-from benchmarks.detection.scenarios.mechanism import HEARTBEATS, Episode, Mechanism, Stage
+from benchmarks.detection.scenarios.mechanism import (
+    CASCADE,
+    EXHAUSTION,
+    HEARTBEATS,
+    IMBALANCE,
+    PARTITION,
+    Episode,
+    Mechanism,
+    Stage,
+)
 from benchmarks.detection.scenarios.plan import Happening, Plan, plan
 from benchmarks.detection.simulator.kernel import Body
 from benchmarks.detection.simulator.node import Node
+from benchmarks.detection.simulator.shape import Routing
 from benchmarks.detection.simulator.world import World
 
 _AFTERMATH_S = 180.0
 """So long after its end the consequences of a failure are tolerated."""
 _PATIENCE_S = 300.0
+_MOVES_STREAMS = frozenset({CASCADE, PARTITION, HEARTBEATS, EXHAUSTION})
+"""Failures by which workers are lost, or thought to be, and others get their streams."""
+_IMBALANCE = frozenset({IMBALANCE})
 
 
 class Scenario:
@@ -142,7 +156,15 @@ class Scenario:
                 until = fault.end + _AFTERMATH_S
                 since = fault.onset - 60.0 if fault.led_up_from is None else min(fault.onset - 60.0, fault.led_up_from)
                 tolerances.append(Tolerance(since, until, secondary, f"with {fault.mechanism}"))
+            if self.plan.shape.routing is Routing.OWNERS and fault.pattern in _MOVES_STREAMS:
+                until = min(now, fault.end + _AFTERMATH_S + self._until_rebalanced_s())
+                tolerances.append(Tolerance(fault.onset, until, _IMBALANCE, f"streams moved in {fault.mechanism}"))
         return Label(self.name, self.plan.start, now, faults, tuple(tolerances), self._facts())
+
+    def _until_rebalanced_s(self) -> float:
+        """How long streams may stay with those to whom they were moved: that is an imbalance, and may be said."""
+        pauses = [orchestrator.conduct.rebalance_s for orchestrator in self.world.orchestrators]
+        return max(math.inf if pause is None else 1.2 * pause for pause in pauses)
 
     def _facts(self) -> dict[str, object]:
         shape, profile = self.plan.shape, self.plan.profile
