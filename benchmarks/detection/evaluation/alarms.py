@@ -89,7 +89,7 @@ def judge(label: Label, alarms: Iterable[Alarm]) -> Judgement:
         by_pattern.setdefault(alarm.pattern, []).append(alarm)
     for pattern, items in by_pattern.items():
         faults = [(number, fault) for number, fault in enumerate(label.faults) if fault.pattern == pattern]
-        for group in _merged(items, [fault.onset for _, fault in faults]):
+        for group in _merged(items, [fault.since for _, fault in faults]):
             _judge_group(label, faults, group, judgement)
     judgement.false.sort(key=lambda alarm: alarm.at)
     return judgement
@@ -115,7 +115,7 @@ def _merged(alarms: list[Alarm], onsets: list[float]) -> list[list[Alarm]]:
 def _judge_group(label: Label, faults: list[tuple[int, Fault]], group: list[Alarm], judgement: Judgement) -> None:
     for alarm in group:
         for number, fault in faults:
-            if fault.visible and fault.onset <= alarm.at <= fault.end + GRACE_S:
+            if fault.visible and fault.since <= alarm.at <= fault.end + GRACE_S:
                 if number not in judgement.hits:
                     judgement.hits[number] = _hit(fault, alarm)
                 return
@@ -133,7 +133,7 @@ def _hit(fault: Fault, alarm: Alarm) -> Hit:
     sets = [set(fault.sources), *(set(sources) for sources in fault.accepted)]
     overlaps = [overlap(set(named), truth) for truth in sets if truth]
     return Hit(
-        alarm.at - fault.onset,
+        max(0.0, alarm.at - fault.onset),
         lead,
         max(overlaps) if overlaps else None,
         fault.root is not None and fault.root in named,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import time
-import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmarks.detection.evaluation import memory
+from benchmarks.detection.evaluation.memory import Memory
 from benchmarks.detection.evaluation.replaying import overhear, replay_lines
 from benchmarks.detection.otlp.profile import Profile
 from benchmarks.detection.scenarios.plan import Plan
@@ -34,7 +35,7 @@ class Cost:
     records_per_s: float
     engine_us_per_observation: float
     engine_us_per_span: float
-    bytes_per_source: float
+    memory: Memory
     dump_bytes_per_source: float
     generation_times_real_time: float
 
@@ -51,7 +52,6 @@ def measure() -> Cost:
     overhear("cost", lines, observations.append)
     engine_s = _engine_s(observations)
     spans = max(1, outcome.summary["spans"])
-    memory, dumped = _memory()
     return Cost(
         outcome.summary["spans"],
         records,
@@ -59,8 +59,8 @@ def measure() -> Cost:
         records / max(1e-9, outcome.cpu_s),
         engine_s / max(1, len(observations)) * 1e6,
         engine_s / spans * 1e6,
-        memory,
-        dumped,
+        memory.measure(),
+        _dumped(),
         _SECONDS / generation_s,
     )
 
@@ -84,18 +84,12 @@ def _engine_s(observations: list[Observation]) -> float:
     return best
 
 
-def _memory() -> tuple[float, float]:
-    """Bytes that a thousand sources take, and bytes of the dumped state, for each of them."""
-    gc.collect()
-    tracemalloc.start()
+def _dumped() -> float:
+    """Bytes of the dumped state, for each of a thousand sources."""
     engine = build_engine(Settings())
-    before, _ = tracemalloc.get_traced_memory()
     for batch in _operations():
         engine.observe(batch)
-    gc.collect()
-    after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return (after - before) / _SOURCES, len(engine.dump()) / _SOURCES
+    return len(engine.dump()) / _SOURCES
 
 
 def _operations() -> Iterator[list[Observation]]:

@@ -81,7 +81,7 @@ def _probability(results: Sequence[Result]) -> list[Row]:
 
 
 def _cost(cost: Cost) -> list[Row]:
-    per_span, per_source, per_second = cost.engine_us_per_span, cost.bytes_per_source, cost.records_per_s
+    per_span, per_source, per_second = cost.engine_us_per_span, cost.memory.per_source, cost.records_per_s
     return [
         ("engine, a span", "at most 5 µs", f"{per_span:.1f} µs", per_span <= 5.0),
         ("memory, a source", "at most 8,192 bytes", f"{per_source:,.0f} bytes", per_source <= 8_192),

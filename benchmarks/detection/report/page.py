@@ -155,7 +155,10 @@ def _cost(cost: Cost) -> str:
         ("replay, whole: records a second and core", f"{cost.records_per_s:,.0f}"),
         ("engine with all rules and detectors: µs an observation", f"{cost.engine_us_per_observation:.2f}"),
         ("engine with all rules and detectors: µs a span", f"{cost.engine_us_per_span:.2f}"),
-        ("memory a source, bytes (1,000 sources)", f"{cost.bytes_per_source:,.0f}"),
+        ("memory a source, bytes (1,000 sources)", f"{cost.memory.per_source:,.0f}"),
+        ("memory a source, bytes (10,000 sources)", f"{cost.memory.per_source_of_many:,.0f}"),
+        *((f"of that {name}", f"{share:,.0f}") for name, share in cost.memory.by_detector.items()),
+        ("memory of a million names, each heard of once, MB", f"{cost.memory.names_bytes / 1e6:,.0f}"),
         ("dumped state a source, bytes", f"{cost.dump_bytes_per_source:,.0f}"),
         ("simulation: times real time (ten times the load, 12 workers)", f"{cost.generation_times_real_time:,.0f}"),
     ]

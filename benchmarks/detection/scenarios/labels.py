@@ -29,6 +29,11 @@ class Fault:
     visible: bool = True
     """Whether the telemetry shows it at all: what it does not show is not demanded."""
 
+    @property
+    def since(self) -> float:
+        """From when an alarm is right: some failures are there to see before they are complete."""
+        return self.onset if self.led_up_from is None else min(self.led_up_from, self.onset)
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:

@@ -156,6 +156,9 @@ class Scenario:
                 until = fault.end + _AFTERMATH_S
                 since = fault.onset - 60.0 if fault.led_up_from is None else min(fault.onset - 60.0, fault.led_up_from)
                 tolerances.append(Tolerance(since, until, secondary, f"with {fault.mechanism}"))
+            if fault.led_up_from is not None:
+                begins = frozenset({fault.pattern})
+                tolerances.append(Tolerance(fault.led_up_from, fault.onset, begins, f"before {fault.mechanism}"))
             if self.plan.shape.routing is Routing.OWNERS and fault.pattern in _MOVES_STREAMS:
                 until = min(now, fault.end + _AFTERMATH_S + self._until_rebalanced_s())
                 tolerances.append(Tolerance(fault.onset, until, _IMBALANCE, f"streams moved in {fault.mechanism}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from otel_monitor_processors.observation import ORCHESTRATOR_PEER
@@ -58,6 +59,11 @@ class Member:
             return 0
         window = self._bits >> (self._second - newest) & (1 << newest - oldest + 1) - 1
         return window.bit_count()
+
+    def alive_in(self, seconds: Iterable[int]) -> int:
+        """In how many of these seconds there was a sign of life."""
+        ages = (self._second - second for second in seconds)
+        return sum(self._bits >> age & 1 for age in ages if 0 <= age < _KEPT_S)
 
     def dump(self) -> list[Any]:
         times = [at if math.isfinite(at) else None for at in (self.first, self.heard, self.exported, self.given_up)]

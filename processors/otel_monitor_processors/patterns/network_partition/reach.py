@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from otel_monitor_processors.observation import ORCHESTRATOR_PEER
-from otel_monitor_processors.patterns.network_partition.activity import Fleet
+from otel_monitor_processors.patterns.network_partition.activity import Fleet, Member
 from otel_monitor_processors.patterns.network_partition.links import Edge, Links, Pair
 from otel_monitor_processors.patterns.network_partition.sides import Graph, best_side, single_culprits
 from otel_monitor_processors.statistics import log10_choose, log10_poisson_tail
@@ -42,6 +42,9 @@ _ANSWERED = 0.7
 """What fails at once has mostly been refused by somebody: the network is there."""
 _REFUSED = 0.7
 _AS_BEFORE = 0.4
+_TELLING = 3.0
+"""So many seconds with a sign of life should there have been, for none to mean anything."""
+_STIRS = 0.34
 
 
 @dataclass(slots=True)
@@ -245,7 +248,23 @@ class Witness:
         lived_s = until - first - 1.0
         lived = member.seconds_alive(first + 1.0, until)
         usual = member.seconds_alive(first - lived_s, first)
-        return until > first + 4.0 and lived >= max(2, _AS_BEFORE * usual)
+        if until <= first + 4.0 or lived < max(2, _AS_BEFORE * usual):
+            return False
+        return not _is_asleep(member, ways, max(lived / lived_s, usual / lived_s))
+
+
+def _is_asleep(member: Member, ways: list[Broken], usual: float) -> bool:
+    """Whether it does nothing just while others call it: then it is paused again and again, and not cut off.
+
+    `usual` is the share of seconds in which it gives a sign of life.
+    """
+    waited: set[int] = set()
+    for way in ways:
+        took_s = way.edge.ended - way.edge.last
+        for began in way.edge.recent:
+            waited.update(range(int(began) + 1, int(began + took_s) + 1))
+    expected = usual * len(waited)
+    return expected >= _TELLING and member.alive_in(waited) < _STIRS * expected
 
 
 def _graph(broken: list[Broken], links: Links, fleet: Fleet, since: float, core: frozenset[str] | None) -> Graph:
