@@ -9,6 +9,7 @@ A page holds a place for each table: a line `<!-- generated: NAME -->` and a lin
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import inspect
 import json
@@ -46,7 +47,11 @@ def default_of(value: Any) -> str:
     """A default as it would stand in the configuration file."""
     if value is None or (isinstance(value, (tuple, Mapping)) and not value):
         return "none"
-    return code(json.dumps(value))
+    return code(json.dumps(value, default=_keys_of))
+
+
+def _keys_of(policy: Any) -> dict[str, Any]:
+    return {name.removesuffix("_s"): value for name, value in dataclasses.asdict(policy).items()}
 
 
 def settings() -> str:
@@ -68,7 +73,7 @@ def rules() -> str:
             (
                 code(rule.name),
                 code(rule.metric_name or ", ".join([f"{rule.pattern}", *(value for _, value in rule.attributes)])),
-                code(f"{rule.comparison} {rule.threshold:g}"),
+                code(f"{rule.comparison if rule.metric_name else 'confidence >='} {rule.limit:g}"),
                 f"{rule.duration_s:g} s",
                 rule.severity,
                 rule.description,

@@ -9,7 +9,7 @@ from otel_monitor.settings import Settings
 from otel_monitor_processors.alerts.defaults import Thresholds, default_rules
 from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.engine import Engine
-from otel_monitor_processors.measures import BUILT_IN
+from otel_monitor_processors.measures import BUILT_IN, MEASURED_FOR_RULES
 from otel_monitor_processors.patterns.catalogue import detectors
 from otel_monitor_processors.patterns.verdict import Pattern
 
@@ -36,9 +36,9 @@ def rules(settings: Settings) -> tuple[Rule, ...]:
 
 
 def reads_foreign_metrics(settings: Settings) -> bool:
-    """Whether a rule names a metric that only a metric reader can see: neither built-in nor one of our own."""
+    """Whether a rule names a metric that only a metric reader can see: neither built-in nor measured for rules."""
     names = {rule.metric_name for rule in rules(settings) if rule.metric_name is not None}
-    return any(name not in BUILT_IN and not name.startswith("orchestrator.") for name in names)
+    return not names <= {*BUILT_IN, *MEASURED_FOR_RULES}
 
 
 def _gates(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 OtelMonitorError
 ├── ConfigurationError      settings, files, environment: every problem at once
+├── AlertsError             what was asked of stored alerts cannot be done (in `alerting.reception`)
 ├── InstrumentationError    a class or function that cannot be instrumented, named by hand
+├── NewerSchemaError        the alert store was written by a newer version (in `store.schema`)
+├── SecretError             a secret cannot be had (in `channels.secret`)
+├── StoreError              the alert store cannot be used as it is (in `store.database`)
 └── FleetError              the demo's programs do not start (in `demo.fleet`)
 """
 

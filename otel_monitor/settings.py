@@ -19,6 +19,7 @@ import voluptuous as v
 from otel_monitor.errors import ConfigurationError, Problem
 from otel_monitor.settings_alerts import INHIBITIONS, MAINTENANCE, ROUTES
 from otel_monitor.settings_channels import CHANNELS, ChannelSettings
+from otel_monitor.settings_flapping import FLAPPING
 from otel_monitor.settings_rules import OPERATIONS, PATTERNS, RULES
 from otel_monitor.settings_values import (
     FLAG,
@@ -34,6 +35,7 @@ from otel_monitor.settings_values import (
     nearest,
     problems_of,
 )
+from otel_monitor_processors.alerts.flapping import FlapPolicy
 from otel_monitor_processors.alerts.inhibition import Inhibition
 from otel_monitor_processors.alerts.maintenance import MaintenanceWindow
 from otel_monitor_processors.alerts.route import Route
@@ -102,6 +104,13 @@ class Settings:
     )
     default_inhibitions: bool = _setting(
         FLAG, True, "Whether a pattern's alert holds back the symptoms it explains, and critical holds back warning."
+    )
+    flapping: FlapPolicy = _setting(  # noqa: RUF009 - as all of them
+        FLAPPING,
+        FlapPolicy(),
+        "From which weighted share of changes among its last 21 states (percent, `high`) an alert flaps, at which it "
+        "no longer does (`low`), and how often an unchanged state is noted (`interval`, s). While one flaps, nobody "
+        "is told of its single changes. `enabled` false: never.",
     )
     maintenance: tuple[MaintenanceWindow, ...] = _setting(
         MAINTENANCE, (), "Times at which alerts are expected, and nobody is told of them."
@@ -241,4 +250,17 @@ def _validate(document: dict[str, Any], origin: str, problems: list[Problem]) ->
             values[key] = row.value.parse(raw)
         except v.Invalid as error:
             problems += problems_of(error, key, origin)
+            values |= _rest(row, raw, error)
     return values
+
+
+def _rest(row: Setting, raw: Any, error: v.Invalid) -> dict[str, Any]:
+    """What of rules, channels and the like is right in itself, when one of them is wrong: start-up must go on."""
+    errors = error.errors if isinstance(error, v.MultipleInvalid) else [error]
+    wrong = {one.path[0] for one in errors if one.path}
+    if not isinstance(raw, dict) or not wrong < raw.keys():
+        return {}
+    try:
+        return {row.name: row.value.parse({name: item for name, item in raw.items() if name not in wrong})}
+    except v.Invalid:
+        return {}

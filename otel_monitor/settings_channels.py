@@ -182,6 +182,11 @@ TYPES: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
 """Each type's keys, and those that it needs."""
 
 
+def has_console(channels: Mapping[str, ChannelSettings]) -> bool:
+    """Whether one of them writes to the console: it takes the place of the line that is written at once otherwise."""
+    return any(channel.type == "console" for channel in channels.values())
+
+
 def _channel(name: str, raw: Any) -> ChannelSettings:
     if not _NAME.fullmatch(name):
         raise v.Invalid("the name of a channel has letters, digits, '_', '-' and '.', 64 at most")

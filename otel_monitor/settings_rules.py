@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import voluptuous as v
@@ -10,6 +10,7 @@ import voluptuous as v
 from otel_monitor.settings_shapes import by_name, fields, listed
 from otel_monitor.settings_values import Value, boolean, choice, json_from, number, text
 from otel_monitor_processors.alerts.rule import AGGREGATIONS, Comparison, Escalation, NoData, Rule, Severity
+from otel_monitor_processors.measures import BUILT_IN
 from otel_monitor_processors.patterns.verdict import Pattern
 
 _labels = by_name(lambda _name, value: text(value))
@@ -57,10 +58,17 @@ _rule_fields = fields(_RULE_FIELDS)
 
 
 def _rule(name: str, raw: Any) -> Rule:
-    values = _rule_fields(raw)
-    problems = _contradictions(name, values)
-    if problems:
-        raise v.MultipleInvalid(problems)
+    errors: list[v.Invalid] = []
+    values: dict[str, Any] = {}
+    try:
+        values = _rule_fields(raw)
+    except v.MultipleInvalid as error:
+        errors += error.errors
+        wrong = {one.path[0] for one in errors}
+        values = {key: item for key, item in raw.items() if key not in wrong}
+    errors += _contradictions(name, values, raw)
+    if errors:
+        raise v.MultipleInvalid(errors)
     values["name"] = name
     for key, convert in _CONVERT.items():
         if key in values:
@@ -81,15 +89,42 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _contradictions(name: str, values: Mapping[str, Any]) -> list[v.Invalid]:
+def _contradictions(name: str, values: Mapping[str, Any], given: Collection[str]) -> list[v.Invalid]:
+    """What is wrong with fields together: with the `values` of those that are right in themselves, of all `given`."""
     problems = []
     if values.get("name", name) != name:
         problems.append(v.Invalid(f"{values['name']!r} differs from the key {name!r}", path=["name"]))
-    if ("metric_name" in values) == ("pattern" in values):
+    if ("metric_name" in given) == ("pattern" in given):
         problems.append(v.Invalid("a rule has either a metric_name or a pattern", path=["metric_name"]))
-    if "metric_name" in values and "threshold" not in values:
+    if "metric_name" in given and "threshold" not in given:
         problems.append(v.Invalid("required", path=["threshold"]))
-    return problems
+    if values.get("aggregation") == "rate" and values.get("metric_name") in BUILT_IN:
+        message = f"{values['metric_name']} has no rate: rates are those of counters"
+        problems.append(v.Invalid(message, path=["aggregation"]))
+    return problems + _hysteresis(values)
+
+
+def _hysteresis(values: Mapping[str, Any]) -> list[v.Invalid]:
+    """An alert that would resolve while its threshold is still violated would come and go for ever."""
+    threshold, resolve = values.get("threshold"), values.get("resolve_threshold")
+    if threshold is None or resolve is None:
+        return []
+    comparison = Comparison(values.get("comparison", Comparison.ABOVE))
+    side = _RESOLVES.get(comparison)
+    if side is None:
+        return [v.Invalid(f"makes no sense with {comparison}: leave it out", path=["resolve_threshold"])]
+    if side.holds(resolve, threshold):
+        return []
+    message = f"expected {side} the threshold {threshold:g} with {comparison}, got {resolve:g}"
+    return [v.Invalid(message, path=["resolve_threshold"])]
+
+
+_RESOLVES = {
+    Comparison.ABOVE: Comparison.AT_MOST,
+    Comparison.AT_LEAST: Comparison.AT_MOST,
+    Comparison.BELOW: Comparison.AT_LEAST,
+    Comparison.AT_MOST: Comparison.AT_LEAST,
+}
 
 
 def _operation(_name: str, raw: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from otel_monitor.exporters import Exports
 from otel_monitor.instrumentation import recorder
 from otel_monitor.instrumentation.registry import check_unresolved
 from otel_monitor.settings import Settings
+from otel_monitor.settings_channels import has_console
 from otel_monitor.shutdown import Shutdown
 from otel_monitor.telemetry import Telemetry
 from otel_monitor.user_line import say
@@ -48,7 +49,7 @@ class Monitoring:
         self.attachment = Attachment(
             self.driver,
             self.exports,
-            console=settings.enable_console_notifications,
+            console=settings.enable_console_notifications and not has_console(settings.channels),
             foreign_metrics=reads_foreign_metrics(settings),
         )
         self.shutdown = Shutdown(self._end_detection, self.exports, settings.shutdown_timeout)

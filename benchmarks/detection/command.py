@@ -1,7 +1,7 @@
 """How well failures are recognised.
 
 python -m benchmarks.detection report [--quick] [--days 30] [--failing 246] [--data DIR] [--output FILE]
-python -m benchmarks.detection fit              how sure the detectors may be, from the fitting seeds
+python -m benchmarks.detection fit              how sure the detectors may be, from fitting and tuning seeds
 python -m benchmarks.detection tune             choose the simple thresholds on the tuning seeds
 python -m benchmarks.detection generate DIR     write recordings with their labels
 python -m benchmarks.detection show SEED        one scenario: what happened and what was said
@@ -95,11 +95,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    seeds = [*Split.FIT.healthy(options.healthy), *Split.FIT.failing(options.failing)]
+    seeds = [seed for split in (Split.FIT, Split.TUNE) for seed in split.failing(options.failing)]
+    seeds = [*Split.FIT.healthy(options.healthy), *seeds]
     seen = [item for found in in_parallel(calibrating.evidence, seeds, options.jobs) for item in found]
-    for name, knots in calibrating.fit(seen).items():
+    shipped = calibrating.shipped()
+    for name, knots in calibrating.fit(seen, shipped).items():
         if options.pattern in (None, name.partition(".")[0]):
-            print(f"{name}: {knots}")
+            print(f"{name}\n  was {shipped[name]}\n  now {knots}")
     return 0
 
 

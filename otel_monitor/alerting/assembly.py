@@ -17,7 +17,6 @@ from otel_monitor.settings_channels import ChannelSettings
 from otel_monitor_processors.alerts.alert import AlertTransition
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 
-_CONSOLE = "console"
 _HOUR_S = 3_600.0
 
 
@@ -50,6 +49,7 @@ def dispatcher_of(settings: Settings) -> Callable[[], Dispatcher]:
             root_route(settings.routes),
             inhibitions=all_inhibitions(settings.inhibitions, defaults=settings.default_inhibitions),
             maintenance=settings.maintenance,
+            flapping=settings.flapping,
             rate_limits=limits,
         )
 
@@ -64,7 +64,7 @@ def problems_of(settings: Settings) -> list[Problem]:
     ours: Mapping[str, ChannelSettings] = {
         name: given for name, given in settings.channels.items() if given.type != "callable"
     }
-    known = [*channels_of(settings), *([_CONSOLE] if settings.enable_console_notifications else [])]
+    known = channels_of(settings, immediate_console=False)
     return [*problems_of_channels(replace(settings, channels=ours)), *unknown_channels(settings.routes, known)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -25,8 +26,9 @@ Report = Callable[[str, str], None]
 class Courier:
     """Leases the next message that is due, hands it to the channel, and notes what became of it.
 
-    A message whose sender dies in between is due again when its lease has ended. A receiver that forgets what it
-    is not told again is told of the alerts that still fire, of which `firing` gives the ids.
+    A message whose sender dies in between is due again when its lease has ended. A receiver that asks to be left
+    alone for a time gets no other message before that either. One that forgets what it is not told again is told
+    of the alerts that still fire, of which `firing` gives the ids.
 
     The channel is made when it is first needed, in the courier's thread: it may import the user's code.
     """
@@ -46,12 +48,13 @@ class Courier:
         self._report = report
         self._firing = firing
         self._resumed: list[Alert] = []
+        self._left_alone_until = -math.inf  # by the monotonic clock
         self._idle = threading.Event()
         self._why = ""
         self._ticker = Ticker(f"otel-monitor-{name}", IDLE_S, self._deliver)
 
     def resume(self, alerts: Iterable[Alert]) -> None:
-        """After a restart: the alerts that fire, as far as this channel knows of them."""
+        """This process begins to lead: the alerts that fire and that this channel has been told of."""
         self._resumed = list(alerts)
 
     def start(self) -> None:
@@ -107,7 +110,7 @@ class Courier:
         except sqlite3.Error:
             return
         if due is not None:
-            self._ticker.due_in(max(_SOONEST_S, due - time.time()))
+            self._ticker.due_in(max(_SOONEST_S, due - time.time(), self._left_alone_until - time.monotonic()))
 
     def _refresh(self, now: float) -> None:
         resumed, self._resumed = self._resumed, []
@@ -125,11 +128,12 @@ class Courier:
         self._ticker.due_in(due - now)
 
     def _deliver_one(self, outbox: Outbox) -> bool:
-        """Try the next message that is due. False: there is none."""
+        """Try the next message that is due. False: there is none, or not now."""
+        if time.monotonic() < self._left_alone_until:
+            return False
         try:
             now = time.time()
-            due = outbox.next_due(self.name)
-            if due is None or due > now:
+            if not outbox.has_due(self.name, now):
                 return False  # a look, not a lease: what is idle writes nothing
             message = outbox.lease(self.name, now)
             if message is None:
@@ -146,6 +150,7 @@ class Courier:
                 outbox.delivered(message, now, detail)
                 self._report(self.name, "delivered")
             case Retry(reason, after_s):
+                self._left_alone_until = time.monotonic() + (after_s or 0.0)
                 again = outbox.failed(message, now, reason, after_s)
                 self._report(self.name, "retry" if again is not None else "dead")
             case Rejected(reason):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from otel_monitor.alerting.keeper import Shelf
-from otel_monitor.alerting.requests import apply_request
+from otel_monitor.alerting.recall import MakeDispatcher, read, show, show_as_told
 from otel_monitor.store.alerts import Step
-from otel_monitor.store.dispatch_state import Answer, Entry, Progress, Request, Snapshot
-from otel_monitor.user_line import say
-from otel_monitor_processors.alerts.alert import AlertTransition, State
-from otel_monitor_processors.alerts.decision import Stage
+from otel_monitor.store.dispatch_state import Progress, Request, Snapshot
+from otel_monitor_processors import drops
+from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.notification import Notification
+from otel_monitor_processors.alerts.rule import Severity
 
 BATCH = 2_000
 SNAPSHOT_EVERY_S = 60.0
@@ -27,23 +28,12 @@ _FAREWELL_SHARE_S = 0.25
 _SNAPSHOT_SHARE = 10.0
 """A snapshot waits ten times as long as the last one took."""
 
-MakeDispatcher = Callable[[], Dispatcher]
-
 
 class Turn(NamedTuple):
     """What has come of a turn: whether anybody is to be told anything, and whether there is more to do at once."""
 
     told: bool = False
     more: bool = False
-
-
-class Seen(NamedTuple):
-    """What the dispatcher has made of what it was shown."""
-
-    notifications: list[Notification]
-    answers: list[Answer]
-    overruled: list[Step]
-    by_hand: list[AlertTransition]
 
 
 class Desk:
@@ -58,6 +48,7 @@ class Desk:
         self._snapshot_at = 0.0
         self._kept: Progress | None = None
         self._origin: Progress | None = None
+        self._dropped: dict[str, int] = {}
 
     @property
     def leads(self) -> bool:
@@ -77,6 +68,17 @@ class Desk:
         """When there is something to do though nothing new has come in."""
         return self._dispatcher.next_deadline() if self._dispatcher is not None else None
 
+    def as_known_to(self, channel: str) -> list[Alert]:
+        """The firing alerts that a channel has been told of, of the severity that it was told."""
+        if self._dispatcher is None:
+            return []
+        believed = self._dispatcher.believed(channel)
+        return [
+            replace(alert, severity=Severity(believed[alert.fingerprint]))
+            for alert in self._dispatcher.alerts()
+            if alert.state is State.FIRING and alert.fingerprint in believed
+        ]
+
     def forked(self) -> None:
         """In a forked child: what the parent was about to tell, the parent tells."""
         self._dispatcher = None
@@ -92,6 +94,7 @@ class Desk:
         """
         if not shelf.dispatch.lead(now):
             self._dispatcher = None
+            self._seen = shelf.dispatch.progress()
             return Turn()
         dispatcher = self._dispatcher if self._dispatcher is not None else self._take_up(shelf, now)
         steps = shelf.alerts.after(self._seen.last_event, BATCH)
@@ -101,8 +104,10 @@ class Desk:
             self._snapshot_when_due(shelf, now)
             return Turn()
         seen = show(dispatcher, steps, requests, now)
+        self._count_dropped(dispatcher)
         self._unkept += seen.notifications
         progress = _after(self._seen, steps, requests)
+        shelf.outbox.watch(self._unkept, now)
         with shelf.database.transaction(durable=bool(self._unkept or requests)):
             kept = shelf.dispatch.commit(progress, self._unkept, seen.answers, now)
             if kept is None:
@@ -117,6 +122,14 @@ class Desk:
         self._snapshot_when_due(shelf, now)
         return Turn(told=bool(seen.notifications), more=len(steps) == BATCH)
 
+    def _count_dropped(self, dispatcher: Dispatcher) -> None:
+        """What this dispatcher has let go for want of room since the last look is telemetry."""
+        for what, total in dispatcher.dropped.items():
+            before = self._dropped.get(what, 0)
+            if total > before:
+                drops.count("dispatcher", what, total - before)
+            self._dropped[what] = total
+
     def _take_up(self, shelf: Shelf, now: float) -> Dispatcher:
         """Go on from where the last leader stood."""
         found = read(shelf, self._make)
@@ -125,6 +138,8 @@ class Desk:
         self._steps_since = 0
         self._snapshot_at = now + SNAPSHOT_EVERY_S
         self._unkept += found.notifications  # those that are there already are not queued again
+        shelf.reclaim()
+        shelf.outbox.watch_all()
         return found.dispatcher
 
     # -- the dispatcher's state -------------------------------------------------------------------------
@@ -170,10 +185,18 @@ class Desk:
 
     # -- when the file fails ----------------------------------------------------------------------------
 
-    def go_to_memory(self, file: Shelf, memory: Shelf, steps: Sequence[AlertTransition], now: float) -> None:
+    def go_to_memory(
+        self,
+        file: Shelf,
+        memory: Shelf,
+        standing: Sequence[AlertTransition],
+        fresh: Sequence[AlertTransition],
+        now: float,
+    ) -> None:
         """The file has failed: go on in memory, from where it stood as far as that can be read.
 
-        `steps` are those of this process's engine that the dispatcher has to see there, again or for the first time.
+        `standing` are the open alerts of this process's engine that a dispatcher has seen, `fresh` its steps that
+        none has.
         """
         led = self._dispatcher is not None
         try:
@@ -183,13 +206,15 @@ class Desk:
             self._origin = file.dispatch.progress()
             messages = file.outbox.undelivered(_MOST_RESCUED) if led else []
         except sqlite3.Error:
-            messages = []
+            messages = file.outbox.underway() if led else []
             self._origin = self._seen if led else None
         if self._dispatcher is None:
             self._dispatcher, self._origin = self._make(), None
+            if self._seen.last_event:
+                show_as_told(self._dispatcher, standing, now)
         self._seen = self._kept = Progress()
         memory.dispatch.lead(now)
-        memory.alerts.record(memory.owner, steps, now)
+        memory.alerts.record(memory.owner, [*standing, *fresh], now)
         memory.outbox.adopt(messages, now)
 
     def return_to_file(self, memory: Shelf, file: Shelf, now: float) -> None:
@@ -220,71 +245,6 @@ class Desk:
                 return
         self._seen = self._kept = kept
         self._unkept = []
-
-
-class Reading(NamedTuple):
-    """The dispatcher as the store has it; `kept` is how far its kept state goes, `progress` how far the journal."""
-
-    dispatcher: Dispatcher
-    progress: Progress
-    kept: Progress
-    notifications: list[Notification]
-
-
-def read(shelf: Shelf, make: MakeDispatcher) -> Reading:
-    """The dispatcher as it stands: its kept state, shown again what it has seen since, at the same times.
-
-    Raises:
-        sqlite3.Error: the store cannot be read.
-    """
-    dispatcher = make()
-    try:
-        snapshot = shelf.dispatch.snapshot()
-        if snapshot.state is not None:
-            dispatcher.load(snapshot.state)
-        progress, entries = snapshot.progress, shelf.dispatch.journal(snapshot.progress.entry)
-    except (ValueError, KeyError, TypeError, LookupError) as error:
-        say(f"what the alert store knows of notifications cannot be read ({error}): open alerts are told anew")
-        dispatcher = make()
-        progress = shelf.dispatch.progress()
-        _tell_anew(shelf, dispatcher)
-        return Reading(dispatcher, progress, progress, [])
-    kept = progress
-    notifications: list[Notification] = []
-    for entry in entries:
-        notifications += _replay(shelf, dispatcher, progress, entry)
-        progress = entry.progress
-    return Reading(dispatcher, progress, kept, notifications)
-
-
-def _replay(shelf: Shelf, dispatcher: Dispatcher, since: Progress, entry: Entry) -> list[Notification]:
-    up_to = entry.progress
-    steps = shelf.alerts.after(since.last_event, -1, up_to.last_event) if up_to.last_event > since.last_event else []
-    requests = shelf.dispatch.requests(since.last_request, up_to.last_request)
-    return show(dispatcher, steps, requests, entry.at).notifications
-
-
-def _tell_anew(shelf: Shelf, dispatcher: Dispatcher) -> None:
-    for alert in shelf.alerts.in_state([State.FIRING], limit=-1):
-        dispatcher.take(AlertTransition(alert.fired_at or alert.active_at, alert, State.PENDING, "told anew"))
-
-
-def show(dispatcher: Dispatcher, steps: Iterable[Step], requests: Iterable[Request], now: float) -> Seen:
-    """Let the dispatcher see these, in this order, at `now`."""
-    overruled = [step for step in steps if not dispatcher.take(step.transition, now) and _is_by_hand(dispatcher, step)]
-    answers, by_hand = [], []
-    for request in requests:
-        done = apply_request(dispatcher, request.body, now)
-        answers.append(Answer(request.seq, done.answer))
-        if done.transition is not None:
-            by_hand.append(done.transition)
-    return Seen(dispatcher.advance(now), answers, overruled, by_hand)
-
-
-def _is_by_hand(dispatcher: Dispatcher, step: Step) -> bool:
-    """Whether a step is no news because somebody has resolved the alert, not for want of room."""
-    decisions = dispatcher.decisions(step.transition.alert.fingerprint)
-    return any(decision.stage is Stage.RESOLVED_BY_HAND and decision.held for decision in decisions)
 
 
 def _after(progress: Progress, steps: Sequence[Step], requests: Sequence[Request]) -> Progress:

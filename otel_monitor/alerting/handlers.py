@@ -52,7 +52,9 @@ def attach(driver: Driver) -> None:
 
 
 def _hand_out(transition: Transition) -> None:
-    if isinstance(transition, AlertTransition) and transition.alert.state in (State.FIRING, State.RESOLVED):
+    if not isinstance(transition, AlertTransition) or not transition.is_news:
+        return
+    if transition.alert.state in (State.FIRING, State.RESOLVED):
         for subscriber in tuple(_subscribers):  # another thread may add one
             subscriber.take(transition)
 

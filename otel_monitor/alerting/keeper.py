@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from otel_monitor.store.alerts import Alerts
-from otel_monitor.store.claim import Claim
+from otel_monitor.store.claim import Claim, is_claimed
 from otel_monitor.store.database import BUSY_S, Database, StoreError
 from otel_monitor.store.dispatch_state import DispatchState
 from otel_monitor.store.outbox import Outbox
@@ -41,6 +42,17 @@ class Shelf:
     def durable(self) -> bool:
         """Whether what is committed survives the end of the process."""
         return self.database.path is not None
+
+    def is_dead(self, owner: str) -> bool:
+        """Whether there is certainly no process of this name any more. To be asked within a transaction."""
+        path = self.database.path
+        return path is not None and owner != self.owner and not is_claimed(path, owner)
+
+    def reclaim(self) -> None:
+        """What processes that are dead were sending is due at once."""
+        with self.database.transaction(durable=False):
+            for name in filter(self.is_dead, self.outbox.senders()):
+                self.outbox.reclaim(name)
 
 
 class Keeper:
@@ -150,8 +162,9 @@ class Keeper:
         database = Database(path, busy_s=self._busy_s)
         try:
             if self._claim is None or not self._claim.holds():
-                self._claim = Claim(path, self._base)
-        except OSError as error:
+                with database.transaction(durable=False):
+                    self._claim = Claim(path, self._base)
+        except (OSError, sqlite3.Error) as error:
             database.close()
             raise StoreError(f"cannot write beside the alert store {path}: {error}. Name a writable folder") from error
         return Shelf.of(database, self._claim.name, self._give_up_after_s)

@@ -22,6 +22,7 @@ class ProcessAlerts:
     def __init__(self, driver: Driver, settings: Settings, name: str) -> None:
         self._driver = driver
         self._outcomes: Counter[tuple[str, str]] = Counter()
+        self._is_child = False
         self._service = service_of(settings, name, self._report, driver.tell)
         for problem in problems_of(settings):
             say(f"{problem}. Your code keeps running.")
@@ -33,7 +34,6 @@ class ProcessAlerts:
         observables.read(OUTBOX_DEPTH, self._depths)
         self._driver.subscribe(self._service)
         self._driver.restore_from(self._restore)
-        self._service.start()
 
     def stop(self, timeout_s: float) -> None:
         """Deliver what is due, within about `timeout_s` seconds."""
@@ -44,11 +44,14 @@ class ProcessAlerts:
     def forked(self) -> None:
         """In a forked child, which has sent nothing yet."""
         self._outcomes.clear()
+        self._is_child = True
 
     def _restore(self) -> tuple[Sequence[Alert], float | None]:
-        found = self._service.restore()
-        if found.alerts:
-            self._service.start()  # in a forked child it does not run yet
+        found = self._service.restore()  # before it says that this process lives: when was the last one heard of?
+        if found.alerts or not self._is_child:
+            self._service.start()
+        else:
+            self._service.start_when_needed()
         return found
 
     def _report(self, channel: str, outcome: str) -> None:

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from otel_monitor.alerting.assembly import dispatcher_of, service_of
-from otel_monitor.alerting.desk import read
 from otel_monitor.alerting.keeper import Shelf
+from otel_monitor.alerting.recall import read
 from otel_monitor.alerting.service import AlertService
 from otel_monitor.errors import OtelMonitorError
 from otel_monitor.settings import Settings
-from otel_monitor.store.alerts import Step
+from otel_monitor.store.alerts import Abandoned, Step
 from otel_monitor.store.outbox import Message, Place
 from otel_monitor_processors.alerts.alert import Alert, State
+from otel_monitor_processors.alerts.book import ABANDONED_AFTER_S
 from otel_monitor_processors.alerts.decision import Decision, Stage
-from otel_monitor_processors.alerts.dispatcher import Dispatcher, UnknownAlertError
+from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.held import Held
+from otel_monitor_processors.alerts.roster import UnknownAlertError
 from otel_monitor_processors.alerts.silence import Silence
 
 NAME = "command-line"
@@ -39,10 +41,14 @@ class AlertsError(OtelMonitorError):
 
 
 class Listed(NamedTuple):
-    """An alert, and what lies over it at the moment."""
+    """An alert, and what lies over it at the moment.
+
+    `abandoned` where nothing has been heard of its engine for so long that it is not known how it stands.
+    """
 
     alert: Alert
     held_by: dict[Stage, Held]
+    abandoned: Abandoned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,8 @@ class Reception:
     def alerts(self, states: Iterable[State], limit: int) -> list[Listed]:
         """The alerts in these states, the newest change first."""
         now = time.time()
-        return [self._listed(alert, now) for alert in self._shelf.alerts.in_state(states, limit=limit)]
+        abandoned = self._abandoned(now)
+        return [self._listed(alert, now, abandoned) for alert in self._shelf.alerts.in_state(states, limit=limit)]
 
     def story(self, alert_id: str) -> Story:
         """Everything about one alert, by its id or the beginning of it.
@@ -95,9 +102,9 @@ class Reception:
         Raises:
             AlertsError: there is none of this id, or several.
         """
-        alert = self._find(alert_id)
+        alert, now = self._find(alert_id), time.time()
         return Story(
-            self._listed(alert, time.time()),
+            self._listed(alert, now, self._abandoned(now)),
             self._shelf.alerts.history(alert.id),
             self._standing().decisions(alert.fingerprint),
             self._shelf.outbox.about(alert.id),
@@ -111,16 +118,24 @@ class Reception:
         return self._shelf.outbox.in_place(Place.DEAD, limit)
 
     def _find(self, alert_id: str) -> Alert:
-        alert = self._shelf.alerts.find(alert_id)
-        if alert is None:
-            raise AlertsError(f"no alert {alert_id!r}, or several that begin so", "unknown")
-        return alert
+        found = self._shelf.alerts.matching(alert_id, limit=2)
+        if not found:
+            raise AlertsError(f"there is no alert {alert_id!r}", "unknown")
+        if len(found) > 1:
+            raise AlertsError(f"several alerts have ids that begin with {alert_id!r}: give more of it", "unknown")
+        return found[0]
 
-    def _listed(self, alert: Alert, now: float) -> Listed:
+    def _listed(self, alert: Alert, now: float, abandoned: dict[str, Abandoned]) -> Listed:
         try:
-            return Listed(alert, self._standing().held_by(alert.fingerprint, now))
+            held_by = self._standing().held_by(alert.fingerprint, now)
         except UnknownAlertError:
-            return Listed(alert, {})
+            held_by = {}
+        return Listed(alert, held_by, abandoned.get(alert.id))
+
+    def _abandoned(self, now: float) -> dict[str, Abandoned]:
+        """What nothing is known of any more, by the alert's id."""
+        found = self._shelf.alerts.abandoned(now - ABANDONED_AFTER_S, limit=-1)
+        return {item.alert.id: item for item in found}
 
     def _standing(self) -> Dispatcher:
         """The dispatcher as it stands, read from the store."""

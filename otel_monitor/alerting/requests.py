@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from otel_monitor_processors.alerts.alert import AlertTransition
-from otel_monitor_processors.alerts.dispatcher import ConflictError, Dispatcher, UnknownAlertError
+from otel_monitor_processors.alerts.dispatcher import Dispatcher
+from otel_monitor_processors.alerts.roster import ConflictError, UnknownAlertError
 from otel_monitor_processors.alerts.silence import Silence
 
 Json = dict[str, Any]

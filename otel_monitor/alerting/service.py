@@ -23,7 +23,7 @@ from otel_monitor.store.alerts import OPEN
 from otel_monitor.store.database import BUSY_S, Database
 from otel_monitor.store.outbox import Outbox
 from otel_monitor_processors import drops
-from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
+from otel_monitor_processors.alerts.alert import Alert, AlertTransition
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.engine import Transition
 from otel_monitor_processors.guard import guard
@@ -107,7 +107,7 @@ class AlertService:
         with self._stepping:
             shelf = self.keeper.shelf
             try:
-                shelf.outbox.reclaim()
+                shelf.outbox.reclaim(shelf.owner)
                 found = shelf.alerts.open_of(shelf.owner, _MAX_ALERTS)
                 seen_at = shelf.alerts.alive_at(shelf.owner)
             except sqlite3.Error as error:
@@ -129,7 +129,7 @@ class AlertService:
             return
         self._waiting.append(transition)
         if self._wanted and not self._ticker.running:
-            self.start()  # in a forked child
+            self.start()
         self._ticker.wake()
 
     def settle(self) -> None:
@@ -139,10 +139,14 @@ class AlertService:
 
     def start(self) -> None:
         """Start the threads, unless they run. In a forked child they start with the first transition."""
-        self._wanted = True
+        self.start_when_needed()
         self._ticker.start()
         for courier in self._couriers:
             courier.start()
+
+    def start_when_needed(self) -> None:
+        """Start the threads with the first transition."""
+        self._wanted = True
 
     @guard("alerts.stop")
     def stop(self, timeout_s: float) -> None:
@@ -236,12 +240,13 @@ class AlertService:
             self._tell(transition)
         try:
             self._keep(now)
+            self._tidy(now)
             turn = self._desk.turn(self.keeper.shelf, now)
             self._notice_leadership()
             if turn.told:
                 for courier in self._couriers:
                     courier.wake()
-            self._do_now_and_then(now)
+            self._look_around(now)
         except sqlite3.Error as error:
             self._go_to_memory(error, now)
             return True
@@ -262,24 +267,28 @@ class AlertService:
             else:
                 self._open.pop(transition.alert.fingerprint, None)
 
-    def _do_now_and_then(self, now: float) -> None:
+    def _tidy(self, now: float) -> None:
+        """Before the dispatcher looks: what is abandoned and ends is news to it."""
+        if self._tidying.due(now):
+            shelf = self.keeper.shelf
+            self._tidying.run(shelf, now, leads=shelf.dispatch.lead(now), handled=self._desk.handled)
+
+    def _look_around(self, now: float) -> None:
+        """Once a second: how many messages wait, and what fires."""
         shelf = self.keeper.shelf
         if now >= self._look_at or now < self._look_at - _LOOK_S:
             self._look_at = now + _LOOK_S
             self.depths = shelf.outbox.depth() if self._desk.leads else {}
             if self._desk.leads and self._couriers:
                 self._firing = shelf.alerts.firing_ids(_MAX_WAITING)
-        if self._tidying.due(now):
-            self._tidying.run(shelf, now, leads=self._desk.leads, handled=self._desk.handled)
 
     def _notice_leadership(self) -> None:
-        """Who begins to lead has his receivers told again of what fires, where they forget."""
+        """Who begins to lead has receivers that forget told again of what fires, as far as they know of it."""
         leads = self._desk.leads
         if leads and not self._led and self._couriers:
-            firing = self.keeper.shelf.alerts.in_state([State.FIRING], limit=_MAX_ALERTS)
-            self._firing = frozenset(alert.id for alert in firing)
+            self._firing = self.keeper.shelf.alerts.firing_ids(_MAX_WAITING)
             for courier in self._couriers:
-                courier.resume(firing)
+                courier.resume(self._desk.as_known_to(courier.name))
                 courier.wake()
         self._led = leads
 
@@ -310,8 +319,7 @@ class AlertService:
         fresh = before.alerts.recent(self._desk.seen)
         about = {transition.alert.fingerprint for transition in fresh}
         standing = [transition for fingerprint, transition in self._open.items() if fingerprint not in about]
-        steps = [*standing, *fresh]
-        self._desk.go_to_memory(before, self.keeper.shelf, steps, now)
+        self._desk.go_to_memory(before, self.keeper.shelf, standing, fresh, now)
         _close(before.database)
         for courier in self._couriers:
             courier.wake()

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 from otel_monitor.alerting.keeper import Shelf
 from otel_monitor_processors import drops
-from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
+from otel_monitor_processors.alerts.book import ABANDONED_AFTER_S
+from otel_monitor_processors.alerts.lifecycle import over
 
 EVERY_S = 60.0
-ABANDONED_AFTER_S = 300.0
-"""An engine that has not been heard of for so long has ended: its alerts are resolved, as Alertmanager does."""
-
 _MORE_AFTER_S = 1.0
 _AWAKE_FOR_S = 2.0 * EVERY_S
 _SHARE_S = 0.2
@@ -52,8 +49,7 @@ class Tidying:
             shelf.alerts.alive(shelf.owner, now)
         more = False
         if leads:
-            if now - self._awake_since >= _AWAKE_FOR_S:
-                self._end_abandoned(shelf, now)
+            self._end_abandoned(shelf, now)
             more = self._delete(shelf, now, handled)
         self._due_at = now + (_MORE_AFTER_S if more else EVERY_S)
 
@@ -62,12 +58,22 @@ class Tidying:
         if not 0.0 <= now - self._alive_at <= 2.0 * EVERY_S or self._awake_since > now:
             self._awake_since = now
 
-    @staticmethod
-    def _end_abandoned(shelf: Shelf, now: float) -> None:
-        for owner, alert in shelf.alerts.abandoned(now - ABANDONED_AFTER_S):
-            if owner != shelf.owner:
-                reason = f"nothing has been heard of {owner} for {ABANDONED_AFTER_S:g} s"
-                shelf.alerts.record(shelf.owner, [_ended(alert, now, reason)], now)
+    def _end_abandoned(self, shelf: Shelf, now: float) -> None:
+        """End what is of engines that are dead, or silent though everybody has had the time to speak."""
+        abandoned = shelf.alerts.abandoned(now - ABANDONED_AFTER_S)
+        if not abandoned:
+            return
+        awake = now - self._awake_since >= _AWAKE_FOR_S
+        with shelf.database.transaction():
+            gone = {owner for owner in {item.owner for item in abandoned} if awake or shelf.is_dead(owner)}
+            steps = [
+                over(
+                    item.alert, now, f"nothing has been heard of {item.owner} for {now - item.heard_at:.0f} s"
+                ).transition
+                for item in abandoned
+                if item.owner in gone - {shelf.owner}
+            ]
+            shelf.alerts.record(shelf.owner, list(filter(None, steps)), now)
 
     def _delete(self, shelf: Shelf, now: float, handled: int) -> bool:
         """Delete in batches; whether there may be more."""
@@ -94,9 +100,3 @@ class Tidying:
         after: int | None = 0
         while after is not None:
             after = shelf.alerts.retain(math.inf, handled - _MOST_STEPS_IN_MEMORY, after)
-
-
-def _ended(alert: Alert, now: float, reason: str) -> AlertTransition:
-    state = State.RESOLVED if alert.state is State.FIRING else State.INACTIVE
-    resolved_at = now if state is State.RESOLVED else None
-    return AlertTransition(now, replace(alert, state=state, resolved_at=resolved_at, held=""), alert.state, reason)

@@ -13,7 +13,8 @@ from otel_monitor.channels.deadline import Deadline
 from otel_monitor.channels.http_target import Answer, HttpOptions, HttpTarget
 from otel_monitor.channels.payload import encoded
 from otel_monitor.channels.secret import Concealed
-from otel_monitor.channels.text import ends_first, line, rfc3339
+from otel_monitor.channels.text import counted, ends_first, line, rfc3339
+from otel_monitor_processors import drops
 from otel_monitor_processors.alerts.alert import Alert, State
 from otel_monitor_processors.alerts.notification import Notification
 from otel_monitor_processors.guard import guard
@@ -60,7 +61,6 @@ class AlertmanagerChannel:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
-        self.dropped = 0
         self._target = HttpTarget(name, url, options)
         self._timeout_s = options.timeout
         self._resend_s = resend
@@ -121,7 +121,7 @@ class AlertmanagerChannel:
     def _remember(self, items: Iterable[_Posted], now: float) -> None:
         for item in items:
             if item.labels not in self._posted and len(self._posted) >= _MAX_ALERTS:
-                self.dropped += 1
+                drops.count("alertmanager", "too_many_alerts")
                 continue
             self._posted[item.labels] = item
         if self._posted and self._refresh_at is None:
@@ -152,7 +152,7 @@ class AlertmanagerChannel:
         if refused:
             shown = "; ".join(refused[:_MAX_NAMED])
             return Rejected(f"{len(refused)} of {len(items)} alerts refused: {shown}"), taken
-        return Delivered(f"{len(taken)} alerts"), taken
+        return Delivered(counted(len(taken), "alert")), taken
 
     def _alert(self, posted: _Posted, now: float) -> dict[str, Any]:
         starts_at = min(posted.alert.fired_at or posted.alert.active_at, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
@@ -41,6 +41,7 @@ SCHEMES = (
 """Allowed unless the setting `schemes` says otherwise: services spoken to over TLS, none of this machine's own."""
 
 _CONTROLS = frozenset({"attach", "attachment", "redirect", "retry", "wait"})
+_TALKATIVE = frozenset({"apprise", "oauthlib", "requests", "requests_oauthlib", "urllib3"})
 _MAX_BODY = 8000
 _STATUS = re.compile(r"error[=: ]+(\d{3})\b")
 
@@ -130,7 +131,7 @@ class _Delivery:
         for url, text in self._urls:
             if self.given_up.is_set():
                 break
-            with _Silence(logging.getLogger(apprise.logger.name)) as silence:
+            with _Silence(_loggers()) as silence:
                 accepted = self._notify(apprise, text)
             if accepted:
                 self._done.add(url.reference)
@@ -173,15 +174,21 @@ def _asset(apprise: Any) -> Any:
     return asset
 
 
+def _loggers() -> list[logging.Logger]:
+    """The loggers of Apprise and of what it speaks HTTP with, which may not have been imported yet."""
+    there = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in _TALKATIVE]
+    return [logging.getLogger(name) for name in {*there, "urllib3.connectionpool", "urllib3.util.retry"}]
+
+
 class _Silence(logging.Filter):
-    """Inside the block, keeps what this thread logs through Apprise's logger, headers and URLs, out of all logs.
+    """Inside the block, keeps what this thread logs through these loggers, headers and URLs, out of all logs.
 
     The status of the last HTTP answer is all that is taken from it.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, loggers: Iterable[logging.Logger]) -> None:
         super().__init__()
-        self._logger = logger
+        self._loggers = list(loggers)
         self._thread = threading.get_ident()
         self.status: int | None = None
 
@@ -194,8 +201,10 @@ class _Silence(logging.Filter):
         return False
 
     def __enter__(self) -> Self:
-        self._logger.addFilter(self)
+        for logger in self._loggers:
+            logger.addFilter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._logger.removeFilter(self)
+        for logger in self._loggers:
+            logger.removeFilter(self)

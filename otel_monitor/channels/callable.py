@@ -10,7 +10,7 @@ from typing import Any
 
 from otel_monitor.channels.channel import Delivered, Receipt, Retry
 from otel_monitor.channels.progress import Progress
-from otel_monitor.channels.text import line
+from otel_monitor.channels.text import counted, line
 from otel_monitor.channels.worker import BusyError, Worker
 from otel_monitor_processors.alerts.alert import Alert
 from otel_monitor_processors.alerts.notification import Notification
@@ -55,7 +55,7 @@ class CallableChannel:
         except BaseException as error:  # noqa: BLE001 - the user's function: in a thread of its own even an exit is its error
             return Retry(line(f"{self._title} raised {type(error).__qualname__}: {error}", _MAX_REASON))
         self._progress.finish(notification.id)
-        return Delivered(f"{len(notification.alerts)} alerts handled")
+        return Delivered(f"{counted(len(notification.alerts), 'alert')} handled")
 
     def close(self) -> None:
         """A call that has not come back is left alone: its thread ends with the process."""

@@ -1,24 +1,19 @@
-"""Channels from settings: which there are, how each is made, and a message that tries one out."""
+"""Channels from settings: which there are, and how each is made."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from otel_monitor.channels.channel import Channel, Delivered, Receipt
+from otel_monitor.channels.channel import Channel
 from otel_monitor.channels.secret import PlainUrl, missing
 from otel_monitor.errors import ConfigurationError, Problem
 from otel_monitor.settings import Settings
-from otel_monitor.settings_channels import ChannelSettings
-from otel_monitor_processors.alerts.alert import Alert, State, episode_id, fingerprint
-from otel_monitor_processors.alerts.notification import Notification
-from otel_monitor_processors.alerts.rule import Severity
+from otel_monitor.settings_channels import ChannelSettings, has_console
 
-TEST_RULE = "otel_monitor_test"
 FILE_NAME = "otel-monitor-alerts.jsonl"
 
 _HTTP_OPTIONS = (
@@ -37,8 +32,8 @@ def channels_of(
 ) -> dict[str, ChannelSettings]:
     """The channels of the settings, and those that the three older flags stand for.
 
-    - `enable_console_notifications`: a channel `console`. Where the line of each transition is written at once
-      anyway (`immediate_console`, see `otel.notify`), that line is this channel, and no alert is shown twice.
+    - `enable_console_notifications`: a channel `console`, unless there is one of this type. Where the line of each
+      transition is written at once (`immediate_console`, see `otel.notify`), that line is this channel.
     - `enable_file_notifications`: a channel `file`, which writes `otel-monitor-alerts.jsonl` in `folder`.
     - `enable_email_notifications`: the configured channels of type `email`. An email needs a server and
       recipients, so there is none by default: see `problems_of_channels`.
@@ -47,7 +42,7 @@ def channels_of(
     from what is configured.
     """
     defaults: dict[str, ChannelSettings] = {}
-    if settings.enable_console_notifications and not immediate_console:
+    if settings.enable_console_notifications and not immediate_console and not has_console(settings.channels):
         defaults["console"] = ChannelSettings("console", "console")
     if settings.enable_file_notifications:
         defaults["file"] = ChannelSettings("file", "file", {"path": str(folder / FILE_NAME)})
@@ -92,45 +87,6 @@ def build(channels: Mapping[str, ChannelSettings]) -> dict[str, Channel]:
         name: _callable(channel, handlers[name][0]) if name in handlers else _BUILDERS[channel.type](channel)
         for name, channel in channels.items()
     }
-
-
-def trial_notification(channel: str, now: float, state: State = State.FIRING) -> Notification:
-    """A message that tries a channel out: an alert of severity `info` that says what it is."""
-    labels = (("channel", channel),)
-    identity = fingerprint(TEST_RULE, labels)
-    alert = Alert(
-        id=episode_id(identity, now),
-        fingerprint=identity,
-        rule=TEST_RULE,
-        labels=labels,
-        severity=Severity.INFO,
-        state=State.FIRING,
-        active_at=now,
-        fired_at=now,
-        value=1.0,
-        threshold=0.0,
-        summary="This is a test: somebody tries out this channel of otel-monitor. Nothing is wrong.",
-    )
-    if state is State.RESOLVED:
-        alert = replace(alert, state=state, resolved_at=now)
-    return Notification(
-        channel=channel,
-        group_key=TEST_RULE,
-        group_labels=labels,
-        number=1 if state is State.FIRING else 2,
-        at=now,
-        reason="test",
-        alerts=(alert,),
-        test=True,
-    )
-
-
-def send_test(channel: Channel, now: float) -> Receipt:
-    """Send the test message. Where the receiver keeps alerts, such as PagerDuty, it is resolved right after."""
-    receipt = channel.send(trial_notification(channel.name, now))
-    if isinstance(receipt, Delivered) and getattr(channel, "keeps_state", False):
-        return channel.send(trial_notification(channel.name, now, State.RESOLVED))
-    return receipt
 
 
 def _handler(channel: ChannelSettings) -> tuple[Any, list[Problem]]:

@@ -13,7 +13,7 @@ from otel_monitor.channels.http_target import Answer, HttpOptions, HttpTarget
 from otel_monitor.channels.payload import alert_document, encoded
 from otel_monitor.channels.progress import Progress
 from otel_monitor.channels.secret import Concealed, Secret, SecretError
-from otel_monitor.channels.text import ends_first, labels, line, resolution, rfc3339
+from otel_monitor.channels.text import counted, ends_first, labels, line, resolution, rfc3339
 from otel_monitor_processors.alerts.alert import Alert, State
 from otel_monitor_processors.alerts.notification import Notification
 from otel_monitor_processors.alerts.rule import Severity
@@ -84,7 +84,7 @@ class PagerDutyChannel:
         if rejected:
             shown = "; ".join(rejected[:_MAX_NAMED])
             return Rejected(f"{len(rejected)} of {len(notification.alerts)} rejected: {shown}")
-        return Delivered(f"{len(notification.alerts)} events")
+        return Delivered(counted(len(notification.alerts), "event"))
 
     def close(self) -> None:
         """Each request has its own connection: none is open."""

@@ -12,7 +12,7 @@ from typing import Any
 from otel_monitor_processors.alerts.alert import MAX_TRACES, Alert, AlertTransition, State
 from otel_monitor_processors.alerts.notification import Notification, Status
 from otel_monitor_processors.alerts.rule import Labels
-from otel_monitor_processors.otel.emitter import console_line
+from otel_monitor_processors.otel.console import console_line, one_line
 
 MAX_SHOWN = 20
 """How many alerts a text for people spells out; it says how many more there are."""
@@ -26,16 +26,10 @@ _MAX_LABELS = 40
 _MAX_VALUES = 1000
 _MAX_DEPTH = 6
 
-# What moves a terminal's cursor, ends a line or a C string, turns the direction of text, or cannot be encoded.
-_CONTROL = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-
 
 def line(text: object, limit: int = _MAX_LINE) -> str:
     """Any text as one harmless line of at most `limit` characters."""
-    words = " ".join(str(text)[: 4 * limit].split())
-    return shortened(_CONTROL.sub("\ufffd", words), limit)
+    return shortened(one_line(str(text)[: 4 * limit]), limit)
 
 
 def shortened(text: str, limit: int) -> str:
@@ -55,7 +49,7 @@ def encodable(text: str) -> str:
 
 def short(alert: Alert, at: float) -> str:
     """One line about one alert, as the console shows it."""
-    return line(console_line(AlertTransition(at, alert, alert.state, resolution(alert))))
+    return console_line(AlertTransition(at, alert, alert.state, resolution(alert)))
 
 
 def resolution(alert: Alert) -> str:
@@ -150,6 +144,11 @@ def rfc3339(at: float | None) -> str | None:
         return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 alert`, `2 alerts`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:

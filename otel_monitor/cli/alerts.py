@@ -11,8 +11,10 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from otel_monitor.cli import trials
 from otel_monitor.cli.command import Command
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from otel_monitor.settings import Settings
 
 Action = Callable[["Reception", argparse.Namespace], int]
+SettingsAction = Callable[["Settings", argparse.Namespace], int]
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -28,61 +31,86 @@ _STATES = ("pending", "firing", "resolved")
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config-file", metavar="F", help="the configuration, with the store_path to look into")
+    common.add_argument(
+        "--config-file", metavar="F", help="the configuration file (default: the one that OTEL_MONITOR_CONFIG names)"
+    )
     common.add_argument("--output", choices=("human", "json"), default="human", help="default: %(default)s")
     author = argparse.ArgumentParser(add_help=False)
     author.add_argument("--author", default=None, help="who says so (default: the user's name)")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    def action(name: str, run: Action, meaning: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def bare(
+        name: str, run: SettingsAction, meaning: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=meaning, description=meaning, parents=[common, *parents])
         added.set_defaults(action=run)
         return added
 
+    def action(name: str, run: Action, meaning: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return bare(name, _at_the_store(run), meaning, *parents)
+
     listing = action("list", _list, "List alerts: those pending and firing, unless others are asked for.")
     listing.add_argument("--state", action="append", choices=_STATES, help="may be given several times")
     listing.add_argument("--limit", type=_count, default=100, metavar="N", help="default: %(default)s")
-    action("show", _show, "Show one alert: its history, and why somebody was or was not told.").add_argument("id")
-    resolving = action("resolve", _resolve, "Resolve an alert by hand, until its condition was false once.", author)
-    resolving.add_argument("id")
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("id", metavar="ID", help="of the alert, as list shows it; its beginning will do")
+    action("show", _show, "Show one alert: its history, and why somebody was or was not told.", one)
+    resolving = action(
+        "resolve",
+        _resolve,
+        "Resolve an alert by hand; it stays so until its condition has been false once.",
+        one,
+        author,
+    )
     resolving.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="at most so long, such as 2h")
-    taking = action("acknowledge", _acknowledge, "Take an alert on: nobody is told again before its end.", author)
-    taking.add_argument("id")
-    taking.add_argument("--comment", default="")
+    taking = action("acknowledge", _acknowledge, "Take an alert on: nobody is told again before its end.", one, author)
+    taking.add_argument("--comment", default="", help="what is done about it")
     taking.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="at most so long, such as 2h")
     taking.add_argument("--withdraw", action="store_true", help="nobody is at work on it after all")
     silencing = action("silence", _silence, "Tell nobody of alerts that match, for some time.", author)
     silencing.add_argument(
         "matchers", nargs="*", metavar="MATCHER", help="such as rule=worker_lost or service=~'shop.*'"
     )
-    silencing.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="such as 30m, 2h, 1d")
-    silencing.add_argument("--comment", default="", help="why")
+    silencing.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="required, such as 30m, 2h, 1d")
+    silencing.add_argument("--comment", default="", help="required: why")
     silencing.add_argument("--expire", metavar="ID", help="end this silence instead of adding one")
-    action("silences", _silences, "List silences.")
+    action("silences", _silences, "List silences, also those that are over.")
     letters = action("dead-letters", _dead_letters, "List notifications that were given up.")
     letters.add_argument("--limit", type=_count, default=100, metavar="N", help="default: %(default)s")
     sending = action("resend", _resend, "Send notifications again that were given up.")
     sending.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="as dead-letters lists them")
     sending.add_argument("--all", action="store_true", help="all of them")
+    trying = bare("test", trials.run, "Send a test notification through channels, and say what becomes of it.")
+    trying.add_argument("channels", nargs="*", metavar="CHANNEL", help="by name; without any, all of them")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from otel_monitor.alerting.reception import AlertsError, Reception
     from otel_monitor.errors import ConfigurationError
 
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a channel may be a function of the program's
     try:
-        reception = Reception(_settings(arguments.config_file))
+        return int(arguments.action(_settings(arguments.config_file), arguments))
     except ConfigurationError as error:
         for problem in error.problems:
             sys.stderr.write(f"otel-monitor: {problem}\n")
         return 2
-    try:
-        return int(arguments.action(reception, arguments))
-    except AlertsError as error:
-        sys.stderr.write(f"otel-monitor: {error}\n")
-        return 2 if error.kind == "invalid" else 1
-    finally:
-        reception.close()
+
+
+def _at_the_store(run: Action) -> SettingsAction:
+    """An action on the store of the settings."""
+
+    def run_there(settings: Settings, arguments: argparse.Namespace) -> int:
+        from otel_monitor.alerting.reception import AlertsError, Reception
+
+        with closing(Reception(settings)) as reception:
+            try:
+                return run(reception, arguments)
+            except AlertsError as error:
+                sys.stderr.write(f"otel-monitor: {error}\n")
+                return 2 if error.kind == "invalid" else 1
+
+    return run_there
 
 
 def _settings(config_file: str | None) -> Settings:
@@ -103,7 +131,7 @@ def _list(reception: Reception, arguments: argparse.Namespace) -> int:
 
     states = [State(name) for name in arguments.state or ("pending", "firing")]
     found = reception.alerts(states, arguments.limit)
-    _print(arguments, lambda: tables.listed(found), {"items": [tables.listed_document(item) for item in found]})
+    _print(arguments, lambda: tables.listed(found, states), {"items": [tables.listed_document(item) for item in found]})
     return 0
 
 
@@ -128,7 +156,7 @@ def _dead_letters(reception: Reception, arguments: argparse.Namespace) -> int:
     from otel_monitor.alerting import tables
 
     found = reception.dead_letters(arguments.limit)
-    _print(arguments, lambda: tables.messages(found), {"items": [tables.message_document(item) for item in found]})
+    _print(arguments, lambda: tables.dead_letters(found), {"items": [tables.message_document(item) for item in found]})
     return 0
 
 
@@ -137,7 +165,9 @@ def _dead_letters(reception: Reception, arguments: argparse.Namespace) -> int:
 
 def _resolve(reception: Reception, arguments: argparse.Namespace) -> int:
     answer = reception.resolve(arguments.id, _author(arguments), arguments.for_s)
-    _print(arguments, lambda: [f"{arguments.id} is resolved, until its condition has been false once"], answer)
+    _print(
+        arguments, lambda: [f"{arguments.id} is resolved, and stays so until its condition has been false once"], answer
+    )
     return 0
 
 
@@ -239,5 +269,8 @@ def _count(text: str) -> int:
 
 
 COMMAND = Command(
-    "alerts", "See alerts and why they were told or not; resolve, acknowledge, silence.", _add_arguments, _run
+    "alerts",
+    "See alerts and why they were told or not; resolve, acknowledge, silence; test channels.",
+    _add_arguments,
+    _run,
 )

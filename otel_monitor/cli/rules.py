@@ -19,7 +19,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from otel_monitor.errors import ConfigurationError, OtelMonitorError
-    from otel_monitor.testing import rule_file
+    from otel_monitor.testing import rule_file, rule_run
 
     good = True
     for path in arguments.files:
@@ -34,11 +34,11 @@ def _run(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"otel-monitor: {error}\n")
             good = False
             continue
-        failures = rule_file.run(file)
+        failures = rule_run.run(file)
         checks = sum(len(case.checks) for case in file.cases)
         if failures:
             print(f"{path}: FAILED: {len(failures)} of {checks} checks (- expected, + got)")
-            print("\n".join(rule_file.describe(failure) for failure in failures))
+            print("\n".join(rule_run.describe(failure) for failure in failures))
             good = False
         else:
             print(f"{path}: SUCCESS: {checks} checks")

@@ -24,6 +24,8 @@ _FEWEST_SENDERS = 3
 _MAX_SENDERS = 10_000
 _SETTLE_EVERY = 100
 _FRONT = 5
+_STANDS_OUT = 4.0
+"""Median absolute deviations: half of the lines are within one of them."""
 
 
 class _Clock:
@@ -98,12 +100,12 @@ class ClockOffsets:
         found = {id(clock): median(clock.ahead) for clock in known}
         middle = median(found.values())
         for clock in known:
-            before_s, clock.offset_s = clock.offset_s, found[id(clock)] - middle
+            before_s, offset_s = clock.offset_s, found[id(clock)] - middle
+            wrong = abs(offset_s) > NEGLIGIBLE_S and (before_s or _stands_out(clock.ahead, middle))
+            clock.offset_s = offset_s if wrong else 0.0
             clock.newest_s += before_s - clock.offset_s
             clock.ahead.clear()
-        self._wrong = {
-            sender: clock.offset_s for sender, clock in self._clocks.items() if abs(clock.offset_s) > NEGLIGIBLE_S
-        }
+        self._wrong = {sender: clock.offset_s for sender, clock in self._clocks.items() if clock.offset_s}
 
     def _moved(self, record: Record) -> Record:
         sender = _sender(record)
@@ -119,6 +121,14 @@ def _is_steady(ahead: deque[float]) -> bool:
         return False
     middle = median(ahead)
     return sum(abs(item - middle) <= NEGLIGIBLE_S for item in ahead) > 0.6 * len(ahead)
+
+
+def _stands_out(ahead: deque[float], middle: float) -> bool:
+    """Whether all lines were on one side, or most of them together: lines in disorder are ahead now, then behind."""
+    if min(ahead) > middle or max(ahead) < middle:
+        return True
+    usual = median(ahead)
+    return abs(usual - middle) > _STANDS_OUT * median(abs(item - usual) for item in ahead)
 
 
 def _said(said: Said, offset_s: float) -> Said:

@@ -32,16 +32,19 @@ class Ledger:
     """Counts, and names each kind of trouble once, where it first occurred.
 
     `read` counts spans, metric points and log records that are in order, `late` those of them that came too
-    late to be used; `malformed` counts lines, and records within lines, that are not.
+    late to be used, `twice` those that repeat others and are not used again; `malformed` counts lines, and records
+    within lines, that are not.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.read = [0, 0, 0]
         self.late = 0
+        self.twice = 0
         self._say = say
         self._malformed: Counter[str] = Counter()
         self._first: dict[str, Origin] = {}
         self._unknown: set[str] = set()
+        self._errors: Counter[str] = Counter()
 
     @property
     def malformed(self) -> int:
@@ -63,6 +66,12 @@ class Ledger:
                 self._unknown.add(name)
                 self._say(f"{origin}: unknown field {name[:_MAX_NAMES]!r}, passed over wherever it occurs")
 
+    def internal_error(self, where: str, text: str) -> None:
+        """Something of ours has failed: told when it first happens, and counted."""
+        self._errors[where] += 1
+        if self._errors[where] == 1:
+            self._say(f"an internal error, everything else goes on: {text}")
+
     def note(self, text: str) -> None:
         """Something else that a reader of the result should know."""
         self._say(text)
@@ -72,3 +81,6 @@ class Ledger:
         for kind, count in self._malformed.items():
             if count > 1:
                 self._say(f"{count:,} times: {kind} (first at {self._first[kind]})")
+        for where, count in self._errors.items():
+            if count > 1:
+                self._say(f"{count:,} times: an internal error in {where}")

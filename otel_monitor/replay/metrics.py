@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from otel_monitor.replay.ledger import Origin
 from otel_monitor.replay.values import SHAPE, Malformed, Object, labels_of, number, seconds, whole
+from otel_monitor_processors.distribution import Distribution, explicit, exponential
 from otel_monitor_processors.otel.metric_mapping import DataPoint, Metric, MetricKind
 
 FIELDS = frozenset(
@@ -124,7 +125,28 @@ def _histogram_point(point: Object) -> DataPoint:
     start_s = seconds(point.get("startTimeUnixNano", 0))
     raw = point.get("sum")
     value = number(raw) if raw is not None else math.nan  # it may be left out
-    return DataPoint(labels_of(point.get("attributes")), _at(point), start_s, value, events)
+    return DataPoint(labels_of(point.get("attributes")), _at(point), start_s, value, events, _spread(point))
+
+
+def _spread(point: Object) -> Distribution | None:
+    """How the values are spread; None where that cannot be read: the rest of the point counts."""
+    try:
+        return _distribution(point)
+    except (Malformed, *SHAPE):
+        return None
+
+
+def _distribution(point: Object) -> Distribution | None:
+    low, high = (number(point[name]) if name in point else math.nan for name in ("min", "max"))
+    if "bucketCounts" in point:
+        bounds = [number(bound) for bound in point.get("explicitBounds") or ()]
+        return explicit(bounds, [whole(count) for count in point["bucketCounts"] or ()], low, high)
+    if "scale" not in point:
+        return None  # a summary, or a histogram that tells its sum alone
+    positive, negative = point.get("positive") or {}, point.get("negative") or {}
+    around_zero = whole(point.get("zeroCount", 0)) + sum(map(whole, negative.get("bucketCounts") or ()))
+    counts = [whole(count) for count in positive.get("bucketCounts") or ()]
+    return exponential(whole(point["scale"]), around_zero, whole(positive.get("offset", 0)), counts, low, high)
 
 
 def _quantiles(point: Object) -> Iterator[DataPoint]:

@@ -27,10 +27,11 @@ class Record(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The records of one line, by their time."""
+    """The records of one line, by their time; lines that are the same have the same digest."""
 
     origin: Origin
     records: list[Record]
+    digest: int = 0
 
 
 class Decoder:
@@ -51,7 +52,7 @@ class Decoder:
         except (ValueError, RecursionError) as error:
             self._ledger.refuse("line that is not JSON", origin, detail=f" ({error})")
             return Batch(origin, [])
-        return self.decoded(origin, document)
+        return self.decoded(origin, document)._replace(digest=hash(line))
 
     def decoded(self, origin: Origin, document: Any) -> Batch:
         """The records of one line, or of one request, that has been read from JSON already."""

@@ -68,13 +68,13 @@ class PlausibleTimes:
             near = [record for record in records if low_s <= record.at_s <= high_s]
             ahead = [record for record in records if record.at_s > high_s]
             behind = [record for record in records if record.at_s < low_s]
-            self._refuse("time more than a day before its neighbours", Batch(batch.origin, behind))
+            self._refuse("time more than a day before its neighbours", batch._replace(records=behind))
         if near:
             self._refute()
             self.front_s = max(self.front_s, near[-1].at_s)
-            yield Batch(batch.origin, near)
+            yield batch._replace(records=near)
         if ahead:
-            self._held.append(Batch(batch.origin, ahead))
+            self._held.append(batch._replace(records=ahead))
             self._confirmed += not near
             if self._confirmed > CONFIRMING:
                 yield from self._settle(self._held)

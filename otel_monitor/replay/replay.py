@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from otel_monitor.replay import report
+from otel_monitor.replay.duplicates import Duplicates
 from otel_monitor.replay.intake import Intake
 from otel_monitor.replay.ledger import Ledger
 from otel_monitor.replay.lines import Lines
@@ -20,7 +21,10 @@ def replay(
 ) -> Iterator[dict[str, Any]]:
     """Everything that `engine` finds in the files, in the order of event time, and a summary."""
     intake = Intake(engine, ledger, confidence_every_s)
+    duplicates = Duplicates(ledger)
     for batch in merged(files, ledger):
+        if duplicates.is_one(batch):
+            continue
         for output in intake.take(batch.records):
             yield report.to_json(output)
         _tell_failures(engine, ledger)
@@ -33,10 +37,12 @@ def replay(
             f"{ledger.late:,} of {sum(ledger.read):,} records came too late to be used, by more than "
             f"{intake.allowed_lateness_s:.0f} s at last: do the clocks of the senders differ?"
         )
+    if ledger.twice:
+        ledger.note(f"{ledger.twice:,} records stood there twice, in lines that are the same: they were used once")
     if intake.dropped:
         ledger.note(
-            f"{intake.dropped:,} series or sources more than are kept at a time: the longest idle ones were let go, "
-            "what they did later counts as theirs anew"
+            f"{intake.dropped:,} sources, series or tasks more than are kept at a time: the longest idle ones were let "
+            "go, what they did later counts as theirs anew"
         )
     yield report.summary(ledger, max(0.0, intake.newest_s - intake.first_s))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_monitor.replay.values import Malformed, Object, attributes_of, seconds, trace_of
-from otel_monitor_processors.otel.mapping import SpanRecord
+from otel_monitor_processors.otel.mapping import LONGEST_SPAN_S, SpanRecord
 
 FIELDS = frozenset(
     (
@@ -14,9 +14,6 @@ FIELDS = frozenset(
         *("droppedAttributesCount", "droppedEventsCount", "droppedLinksCount"),
     )
 )
-
-LONGEST_S = 7 * 86_400.0
-"""A span that is longer has a start time that was never set."""
 
 _KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 """By number; unspecified means internal."""
@@ -39,7 +36,7 @@ def span_of(span: Object, source: str, service: str) -> SpanRecord:
         raise Malformed("span without an end")
     if end_s < start_s:
         raise Malformed("span that ends before it starts")
-    if end_s - start_s > LONGEST_S:
+    if end_s - start_s > LONGEST_SPAN_S:
         raise Malformed("span without a start, or longer than a week")
     status = span.get("status") or {}
     message = status.get("message")

@@ -14,6 +14,9 @@ SHAPE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueEr
 """What a record of another shape than OTLP's raises while it is read."""
 
 
+_END_NANOS = 2**64
+
+
 class Malformed(ValueError):  # noqa: N818 - said of a record, not of us
     """The record cannot be used; the text says what is wrong with it, without its values."""
 
@@ -28,8 +31,8 @@ def whole(raw: Any) -> int:
 def seconds(raw: Any) -> float:
     """A time in nanoseconds since 1970 as seconds."""
     nanos = whole(raw)
-    if nanos < 0:
-        raise Malformed("time before 1970")
+    if not 0 <= nanos < _END_NANOS:
+        raise Malformed("time before 1970, or beyond 64 bits")
     return nanos / 1e9
 
 

@@ -29,6 +29,14 @@ class Step(NamedTuple):
     transition: AlertTransition
 
 
+class Abandoned(NamedTuple):
+    """An open alert, the engine that it is of, and when that was last heard of."""
+
+    owner: str
+    heard_at: float
+    alert: Alert
+
+
 class Alerts:
     """Transitions go in, in the order in which they happened; alerts and their histories come out."""
 
@@ -152,14 +160,14 @@ class Alerts:
             ).fetchall()
         return frozenset(row[0] for row in rows)
 
-    def find(self, alert_id: str) -> Alert | None:
-        """One alert as it was last seen; a prefix of its id that only it has will do."""
+    def matching(self, beginning: str, limit: int) -> list[Alert]:
+        """Alerts whose ids begin so, as they were last seen."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                _AS_SEEN + "alert.id >= ? AND alert.id < ? LIMIT 2",
-                (alert_id, alert_id + "\uffff"),
+                _AS_SEEN + "alert.id >= ? AND alert.id < ? ORDER BY alert.id LIMIT ?",
+                (beginning, beginning + "\uffff", limit),
             ).fetchall()
-        return _as_seen(*rows[0]) if len(rows) == 1 else None
+        return [_as_seen(*row) for row in rows]
 
     # -- engines ----------------------------------------------------------------------------------------
 
@@ -174,16 +182,16 @@ class Alerts:
             row = connection.execute("SELECT alive_at FROM owner WHERE name = ?", (owner,)).fetchone()
         return None if row is None else float(row[0])
 
-    def abandoned(self, before: float, limit: int = _BATCH) -> list[tuple[str, Alert]]:
-        """Open alerts whose engine has not been heard of since `before`, each with its owner."""
+    def abandoned(self, before: float, limit: int = _BATCH) -> list[Abandoned]:
+        """Open alerts whose engine has not been heard of since `before`."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT alert.owner, event.at, event.previous, event.reason, event.alert FROM alert "
+                "SELECT alert.owner, owner.alive_at, event.at, event.previous, event.reason, event.alert FROM alert "
                 "JOIN owner ON owner.name = alert.owner JOIN event ON event.seq = alert.last_event "
                 "WHERE alert.state IN (?, ?) AND owner.alive_at < ? LIMIT ?",
                 (*(state.value for state in OPEN), before, limit),
             ).fetchall()
-        return [(row[0], load_transition(*row[1:]).alert) for row in rows]
+        return [Abandoned(row[0], row[1], load_transition(*row[2:]).alert) for row in rows]
 
     # -- retention --------------------------------------------------------------------------------------
 

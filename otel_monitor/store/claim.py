@@ -16,7 +16,7 @@ class Claim:
     """The first free one of `base`, `base-2`, `base-3` …, held by a lock on a file beside the store.
 
     The lock ends with the process, however that ends: what comes after it takes over its name, and with that the
-    alerts that it has left behind.
+    alerts that it has left behind. To be made within a transaction of the store, see `is_claimed`.
 
     Raises:
         OSError: no such file can be made.
@@ -25,7 +25,7 @@ class Claim:
     def __init__(self, store: Path, base: str) -> None:
         for number in count(1):
             name = base if number == 1 else f"{base}-{number}"
-            self._path = store.with_name(f"{store.name}.{_UNFIT.sub('_', name)[:100]}.lock")
+            self._path = _lock_file(store, name)
             file = _locked(self._path)
             if file is not None or number >= _MOST:
                 self.name, self._file = name, file
@@ -46,6 +46,26 @@ class Claim:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def is_claimed(store: Path, name: str) -> bool:
+    """Whether a process that lives holds this name.
+
+    To be asked within a transaction of the store: one that starts at this moment would find the lock taken otherwise.
+    """
+    path = _lock_file(store, name)
+    try:
+        file = _locked(path) if path.exists() else None
+    except OSError:
+        return True  # nobody knows
+    if file is None:
+        return path.exists()
+    os.close(file)
+    return False
+
+
+def _lock_file(store: Path, name: str) -> Path:
+    return store.with_name(f"{store.name}.{_UNFIT.sub('_', name)[:100]}.lock")
 
 
 def _locked(path: Path) -> int | None:

@@ -150,9 +150,9 @@ def file_system_of(path: Path) -> str:
     import psutil
 
     real = path.resolve()
-    best, kind = -1, ""
+    depth, kind = -1, ""
     for partition in psutil.disk_partitions(all=True):
         mount = Path(partition.mountpoint)
-        if (mount == real or mount in real.parents) and len(mount.parts) > best:
-            best, kind = len(mount.parts), partition.fstype
+        if (mount == real or mount in real.parents) and len(mount.parts) >= depth:  # the later one hides the other
+            depth, kind = len(mount.parts), partition.fstype
     return kind

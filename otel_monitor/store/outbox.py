@@ -22,6 +22,13 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 300.0
 _BATCH = 1_000
 _MOST_ENDED = 10_000
+_MOST_WATCHED = 1_000
+_FIRST_DUE = (
+    " FROM outbox AS mine WHERE channel = ?1 AND state IN ('queued', 'sending') AND next_at <= ?2 "
+    "AND (lease_until IS NULL OR lease_until <= ?2) AND NOT EXISTS (SELECT 1 FROM outbox AS earlier "
+    "WHERE earlier.channel = mine.channel AND earlier.group_key = mine.group_key "
+    "AND earlier.seq < mine.seq AND earlier.state IN ('queued', 'sending')) ORDER BY seq LIMIT 1"
+)
 
 
 class Place(StrEnum):
@@ -58,6 +65,12 @@ class Outbox:
         self._me = me
         self._give_up_after_s = give_up_after_s
         self._rng = rng if rng is not None else random.Random()  # noqa: S311 - spreads retries, no secret
+        self._underway: dict[str, Message] = {}
+
+    def has_due(self, channel: str, now: float) -> bool:
+        """Whether there is a message to lease; writes nothing."""
+        with self._database.reading() as connection:
+            return connection.execute("SELECT 1" + _FIRST_DUE, (channel, now)).fetchone() is not None
 
     def lease(self, channel: str, now: float) -> Message | None:
         """The next message that is due for a channel, now leased; None where there is none.
@@ -67,12 +80,7 @@ class Outbox:
         """
         with self._database.transaction(durable=False) as connection:
             row = connection.execute(
-                "SELECT seq, notification, state, attempts, created_at, next_at, said FROM outbox AS mine "
-                "WHERE channel = ?1 AND state IN ('queued', 'sending') AND next_at <= ?2 "
-                "AND (lease_until IS NULL OR lease_until <= ?2) AND NOT EXISTS (SELECT 1 FROM outbox AS earlier "
-                "WHERE earlier.channel = mine.channel AND earlier.group_key = mine.group_key "
-                "AND earlier.seq < mine.seq AND earlier.state IN ('queued', 'sending')) ORDER BY seq LIMIT 1",
-                (channel, now),
+                "SELECT seq, notification, state, attempts, created_at, next_at, said" + _FIRST_DUE, (channel, now)
             ).fetchone()
             if row is None:
                 return None
@@ -102,7 +110,7 @@ class Outbox:
         longest = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(message.attempts - 1, 30))
         delay = max(self._rng.uniform(0.0, longest), after_s or 0.0)
         if now + delay - message.created_at > self._give_up_after_s:
-            self._end(message, Place.DEAD, now, f"given up after {message.attempts} attempts: {why}")
+            self._end(message, Place.DEAD, now, f"given up after attempt {message.attempts}: {why}")
             return None
         with self._database.transaction(durable=False) as connection:
             connection.execute(
@@ -117,12 +125,21 @@ class Outbox:
                 "UPDATE outbox SET state = ?, ended_at = ?, lease_until = NULL, said = ? WHERE seq = ?",
                 (place.value, now, said, message.seq),
             )
+        self._underway.pop(message.notification.id, None)
 
-    def reclaim(self) -> None:
-        """What an earlier process of this name was sending when it died is due at once."""
+    def senders(self) -> list[str]:
+        """The names of the processes that have leased something."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT leased_by FROM outbox WHERE state IN ('queued', 'sending') AND lease_until IS NOT NULL"
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def reclaim(self, name: str) -> None:
+        """What a process of this name was sending when it died is due at once."""
         with self._database.transaction(durable=False) as connection:
             connection.execute(
-                "UPDATE outbox SET lease_until = NULL WHERE state = 'sending' AND leased_by = ?", (self._me,)
+                "UPDATE outbox SET lease_until = NULL WHERE state = 'sending' AND leased_by = ?", (name,)
             )
 
     def next_due(self, channel: str) -> float | None:
@@ -146,6 +163,21 @@ class Outbox:
                 (limit,),
             ).fetchall()
         return [_message(row) for row in rows]
+
+    def watch(self, notifications: Iterable[Notification], now: float) -> None:
+        """Remember what is about to be queued until it has ended, the newest of it: see `underway`."""
+        for item in notifications:
+            self._underway[item.id] = Message(0, item, Place.QUEUED, 0, now, now, "")
+        for oldest in list(self._underway)[:-_MOST_WATCHED]:
+            self._underway.pop(oldest, None)  # the threads that deliver take out of it, too
+
+    def watch_all(self) -> None:
+        """Remember what waits now, and nothing else."""
+        self._underway = {message.notification.id: message for message in self.undelivered(_MOST_WATCHED)}
+
+    def underway(self) -> list[Message]:
+        """What has not ended yet, as far as it is remembered, in its order; asks no file, which may have failed."""
+        return list(self._underway.values())
 
     def adopt(self, messages: Iterable[Message], now: float) -> None:
         """Take over messages of another outbox, in their order; of one that is here already, how far it has come."""

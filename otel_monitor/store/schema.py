@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from otel_monitor.errors import OtelMonitorError
 
@@ -89,26 +90,26 @@ class NewerSchemaError(OtelMonitorError):
     """The database was written by a newer version than this."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
     """Bring the tables up to date, all or nothing.
 
     Raises:
         NewerSchemaError: they are of a version that this one does not know.
     """
     version = _version(connection)
-    if version > len(MIGRATIONS):
+    if version > len(migrations):
         raise NewerSchemaError(
-            f"the alert store has schema version {version}, and this version of otel-monitor knows {len(MIGRATIONS)}: "
+            f"the alert store has schema version {version}, and this version of otel-monitor knows {len(migrations)}: "
             "use the newer version, or another store_path"
         )
-    if version == len(MIGRATIONS):
+    if version == len(migrations):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for script in MIGRATIONS[_version(connection) :]:  # somebody else may have been faster
+        for script in migrations[_version(connection) :]:  # somebody else may have been faster
             for statement in _statements(script):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

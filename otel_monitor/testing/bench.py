@@ -19,6 +19,7 @@ CONFIDENCE = "otel_monitor.pattern.confidence"
 """A series of this name, with a label `pattern`, is what rules on patterns look at."""
 
 _GIVEN = " (given)"
+_INCREASE = " (increase)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class _Series:
 class RuleBench:
     """Evaluates rules every `evaluation_interval_s` seconds from 0 on, as an engine would.
 
-    A series of a built-in metric's name (`response_time`, `error_rate`) is that metric's value. Labels named
+    A series of a built-in metric's name (`response_time`, `error_rate`) is that metric's value. For a rule with the
+    aggregation `rate` a series is a counter's running total; where it falls, the counter began anew. Labels named
     `instance` and `service` are the source and its service.
     """
 
@@ -47,6 +49,7 @@ class RuleBench:
         self._book = AlertBook()
         self._series: list[_Series] = []
         self._confidences: dict[Labels, float] = {}
+        self._totals: dict[int, float] = {}
         self._next_sample: list[int] = []
         self._next_evaluation = 0
 
@@ -84,21 +87,28 @@ class RuleBench:
             at = self._next_sample[number] * series.interval_s
             if at > now + 1e-9:
                 return
-            self._take(series, series.values[self._next_sample[number]], at)
+            self._take(number, series.values[self._next_sample[number]], at)
             self._next_sample[number] += 1
 
-    def _take(self, series: _Series, value: Value, at: float) -> None:
+    def _take(self, number: int, value: Value, at: float) -> None:
+        series = self._series[number]
         if value is Gap.MISSING:
             return
-        number = math.nan if isinstance(value, Gap) else value
+        sample = math.nan if isinstance(value, Gap) else value
         if series.name == CONFIDENCE:
-            self._confidences[series.labels] = number
+            self._confidences[series.labels] = sample
             return
         labels = dict(series.labels)
         source, service = labels.pop("instance", ""), labels.pop("service", "")
         name = series.name + _GIVEN if series.name in BUILT_IN else series.name
         take = self._measures.interests()[MetricPoint]
-        take(MetricPoint(at, source, name, tuple(sorted(labels.items())), number, "", service))
+        take(MetricPoint(at, source, name, tuple(sorted(labels.items())), sample, "", service))
+        if not math.isnan(sample):
+            before = self._totals.get(number)
+            self._totals[number] = sample
+            if before is not None:
+                increase = sample - before if sample >= before else sample
+                take(MetricPoint(at, source, name + _INCREASE, tuple(sorted(labels.items())), increase, "", service))
 
     def _metric_samples(self, rule: Rule, now: float) -> Iterator[Sample]:
         for sample in self._measures.samples(rule, now, self._book.of_rule(rule.name)):
@@ -123,7 +133,7 @@ class RuleBench:
 
 
 def _given(rule: Rule) -> Rule:
-    """A rule on a built-in metric looks at the series that gives its value."""
+    """A rule on a built-in metric looks at the series that gives its value, one on a rate at a counter's increases."""
     if rule.metric_name not in BUILT_IN:
-        return rule
-    return replace(rule, metric_name=f"{rule.metric_name}{_GIVEN}", aggregation="last")
+        return replace(rule, metric_name=f"{rule.metric_name}{_INCREASE}") if rule.aggregation == "rate" else rule
+    return replace(rule, metric_name=f"{rule.metric_name}{_GIVEN}", aggregation="last", on_no_data=rule.no_data)

@@ -1,6 +1,7 @@
 """promtool's notations: series, their values, and durations.
 
-Source: Prometheus, "Unit testing for rules" (`a+bxn` and its relatives) and the data model's durations.
+Source: Prometheus, "Unit testing for rules" (`a+bxn` and its relatives), its lexer of series and strings, and the data
+model's durations. Names and labels may have dots, as OpenTelemetry's do.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ class Gap(Enum):
 
 Value = float | Gap
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[Ii]nf|[Nn]a[Nn])"
-_EXPANDED = re.compile(rf"({_NUMBER})(?:([+-])({_NUMBER}))?x(\d+)")
-_PLAIN = re.compile(_NUMBER)
+_FINITE = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
+_EXPANDED = re.compile(rf"({_FINITE})(?:([+-])({_FINITE}))?x(\d+)")
+_PLAIN = re.compile(rf"{_FINITE}|[+-]?inf|[+-]?nan", re.IGNORECASE)
 _MISSING = re.compile(r"_(?:x(\d+))?")
 _SERIES = re.compile(r"\s*([^\s{}]*)\s*(?:\{(.*)\})?\s*", re.DOTALL)
-_LABEL = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[\w.]+)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|$)')
-_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
-_UNITS_S = (604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'|`[^`]*`"
+_LABEL = re.compile(rf"\s*({_QUOTED}|[\w.]+)\s*=\s*({_QUOTED})\s*(,|$)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
+_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'"}
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+_UNITS_S = (31_536_000.0, 604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _MOST = 1_000_000
 
 
@@ -72,32 +76,45 @@ def _times(text: str) -> int:
 def series_of(text: str) -> tuple[str, Labels]:
     """`name{label="value", …}`: the metric's name and its labels, sorted. The name may stand in `__name__`.
 
+    A label with an empty value is none, as in Prometheus.
+
     Raises:
         ValueError: it is no series.
     """
     match = _SERIES.fullmatch(text)
     if match is None:
         raise ValueError(f'{text!r} is not a series: expected name{{label="value", …}}')
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = {"__name__": match[1]} if match[1] else {}
     rest = (match[2] or "").strip()
     while rest:
         label = _LABEL.match(rest)
         if label is None:
             raise ValueError(f'{rest!r} is not a label: expected label="value"')
-        labels[_unquoted(label[1])] = _unescaped(label[2])
+        name = _unquoted(label[1])
+        if name in labels:
+            raise ValueError(f"{text!r} is not a series: label {name} is given twice")
+        labels[name] = _unquoted(label[2])
         rest = rest[label.end() :].strip()
-    name = match[1] or labels.pop("__name__", "")
+    name = labels.pop("__name__", "")
     if not name:
         raise ValueError(f"{text!r} names no metric")
-    return name, tuple(sorted(labels.items()))
+    return name, tuple(sorted((label, value) for label, value in labels.items() if value))
 
 
-def _unquoted(name: str) -> str:
-    return _unescaped(name[1:-1]) if name.startswith('"') else name
+def _unquoted(text: str) -> str:
+    """A string of Go's: with escapes in double and single quotes, as it stands between backquotes; or a bare name."""
+    if text[:1] not in ('"', "'", "`"):
+        return text
+    return text[1:-1] if text[0] == "`" else _ESCAPE.sub(lambda match: _unescaped(match[1]), text[1:-1])
 
 
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
+def _unescaped(escape: str) -> str:
+    if escape in _ESCAPED:
+        return _ESCAPED[escape]
+    try:
+        return chr(int(escape[1:], 16) if escape[0] in "xuU" else int(escape, 8))
+    except ValueError:
+        raise ValueError(f"'\\{escape}' is not a label's: there is no such escape") from None
 
 
 def seconds_of(raw: object) -> float:
@@ -122,7 +139,7 @@ def text_of(seconds: float) -> str:
     if seconds == 0:
         return "0s"
     rest, parts = seconds, []
-    for unit, name in zip(_UNITS_S[1:5], ("d", "h", "m", "s"), strict=True):
+    for unit, name in zip(_UNITS_S[2:6], ("d", "h", "m", "s"), strict=True):
         count = math.floor(rest / unit + 1e-9)
         if count:
             parts.append(f"{count}{name}")

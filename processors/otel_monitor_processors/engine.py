@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,19 +20,22 @@ from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Rule
 from otel_monitor_processors.measures import Measures
 from otel_monitor_processors.observation import DatabaseOperation, Observation, Operation, Outcome, TraceRef
+from otel_monitor_processors.panel import DetectorFailure, Panel, Take
 from otel_monitor_processors.patterns.arbiter import Arbiter
 from otel_monitor_processors.patterns.catalogue import detectors as all_detectors
-from otel_monitor_processors.patterns.finding import Detector, Interests
+from otel_monitor_processors.patterns.finding import Detector
 from otel_monitor_processors.patterns.verdict import Pattern, Verdict, VerdictState
 from otel_monitor_processors.reorder import Reorder
 from otel_monitor_processors.series_labels import series_labels
 from otel_monitor_processors.tally import Tallies, Tally
 
-DUMP_VERSION = 2
+DUMP_VERSION = 3
 EVALUATION_INTERVAL_S = 1.0
 _IMMEDIATE_INTERVAL_S = 0.1
 _MAX_OFFENCES = 1_000
 _MAX_STEPS = 600
+_QUIET_S = 600.0
+"""So long after the last observation the detectors may still have news, and are asked at every grid point."""
 _PER_CALL = ("response_time", "error_rate")
 
 
@@ -82,34 +85,33 @@ class Engine:
         self._measures = Measures(self.rules)
         self._book = AlertBook(self._interval_s)
         self._arbiter = Arbiter()
+        self._panel = Panel(self.detectors, self._route)
         self._tallies = Tallies()
         self._reorder = Reorder(allowed_lateness_s)
         self._offences: list[Offence] = []
         self._malformed = 0
-        self._next = -math.inf
+        self._next = self._seen_at = -math.inf
         self._immediate: dict[tuple[str, str, str], float] = {}
         self._per_call_rules = [rule for rule in self.rules if rule.metric_name in _PER_CALL]
         self.slow_s = min(
             (rule.threshold / 1e3 for rule in self.rules if rule.metric_name == "response_time"), default=math.inf
         )
         """Calls that take longer violate some rule: they should be judged at once."""
-        self._routes = self._make_routes()
+        self._routes: dict[type[Any], list[Take]] = {}
+        self._route()
 
-    def _make_routes(self) -> dict[type[Any], list[Callable[[Any], bool | None]]]:
-        routes: dict[type[Any], list[Callable[[Any], bool | None]]] = {}
-        tallied: Interests = {
-            Operation: self._tallies.add,
-            DatabaseOperation: self._tallies.add,
-        }
-        wanted: list[Interests] = [
-            self._measures.interests(),
-            tallied,
-            *(detector.interests() for detector in self.detectors),
+    def _route(self) -> None:
+        """Who is to see which kind of observation; the same dictionary, as the hot loop holds it."""
+        add = self._tallies.add
+        wanted: list[tuple[type[Any], Take]] = [
+            *self._measures.interests().items(),
+            (Operation, add),
+            (DatabaseOperation, add),
+            *self._panel.takes(),
         ]
-        for interests in wanted:
-            for kind, take in interests.items():
-                routes.setdefault(kind, []).append(take)
-        return routes
+        self._routes.clear()
+        for kind, take in wanted:
+            self._routes.setdefault(kind, []).append(take)
 
     # -- input ------------------------------------------------------------------------------------------
 
@@ -135,7 +137,8 @@ class Engine:
     def next_deadline(self) -> float | None:
         """When `advance` may have news although nothing is observed; None: never."""
         live = (
-            self._measures.live
+            self._next - self._seen_at <= _QUIET_S
+            or self._measures.live
             or len(self._book)
             or self._arbiter.open_verdicts()
             or len(self._tallies)
@@ -147,8 +150,7 @@ class Engine:
 
     def pause(self, gap_s: float) -> None:
         """Whoever drives the engine stood still for `gap_s` seconds (a stopped process, a suspended machine)."""
-        for detector in self.detectors:
-            detector.pause(gap_s)
+        self._panel.pause(gap_s, self._next)
 
     def restore(self, alerts: Iterable[Alert], now: float, last_seen_at: float | None = None) -> list[Transition]:
         """Take up the alerts that were pending or firing when an earlier process ended (`AlertBook.restore`)."""
@@ -173,6 +175,10 @@ class Engine:
         offences, self._offences = self._offences, []
         return offences
 
+    def take_failures(self) -> list[DetectorFailure]:
+        """The detectors that have raised since the last call: whoever drives the engine reports them."""
+        return self._panel.take_failures()
+
     @property
     def late(self) -> int:
         """How many observations came too late to be used."""
@@ -186,12 +192,7 @@ class Engine:
     @property
     def dropped(self) -> int:
         """How much state was let go for want of room."""
-        return (
-            self._measures.dropped
-            + self._book.dropped
-            + self._tallies.dropped
-            + sum(detector.dropped for detector in self.detectors)
-        )
+        return self._measures.dropped + self._book.dropped + self._tallies.dropped + self._panel.dropped
 
     # -- steps ------------------------------------------------------------------------------------------
 
@@ -205,11 +206,16 @@ class Engine:
                 continue
             if at >= self._next:
                 self._catch_up(at, transitions)
+            self._seen_at = at
             kind = type(observation)
             news = False
             for take in routes.get(kind, ()):
-                if take(observation):
-                    news = True
+                try:
+                    if take(observation):
+                        news = True
+                except Exception as error:
+                    if not self._panel.blame(take, error, at):
+                        raise
             if news:
                 self._judge(at, transitions)
             if kind is Operation and (duration_s > slow_s or observation.outcome is Outcome.FAILED):  # type: ignore[union-attr]  # narrowed by `kind`, for speed
@@ -231,7 +237,11 @@ class Engine:
     def _evaluate(self, at: float, transitions: list[Transition]) -> None:
         for tally in self._tallies.close(at):
             for take in self._routes.get(Tally, ()):
-                take(tally)
+                try:
+                    take(tally)
+                except Exception as error:
+                    if not self._panel.blame(take, error, at):
+                        raise
         self._judge(at, transitions)
         for rule in self.rules:
             if rule.pattern is None:
@@ -241,8 +251,7 @@ class Engine:
         self._immediate.clear()
 
     def _judge(self, at: float, transitions: list[Transition]) -> None:
-        findings = [finding for detector in self.detectors for finding in detector.findings(at)]
-        verdicts = list(self._arbiter.judge(findings, at))
+        verdicts = list(self._arbiter.judge(self._panel.findings(at), at))
         transitions += [VerdictTransition(at, verdict) for verdict in verdicts]
         for verdict in verdicts:
             if verdict.state is VerdictState.UPDATED:
@@ -297,8 +306,7 @@ class Engine:
 
     def reset(self) -> None:
         """Forget everything but the rules: in a forked child, the parent's fleet is not its own."""
-        for detector in self.detectors:
-            detector.reset()
+        self._panel.reset()
         self._measures = Measures(self.rules)
         self._book = AlertBook(self._interval_s)
         self._arbiter.reset()
@@ -307,8 +315,8 @@ class Engine:
         self._offences.clear()
         self._immediate.clear()
         self._malformed = 0
-        self._next = -math.inf
-        self._routes = self._make_routes()
+        self._next = self._seen_at = -math.inf
+        self._route()
 
     def dump(self) -> bytes:
         """The whole state, versioned: an engine with the same rules that loads it continues identically."""
@@ -316,10 +324,11 @@ class Engine:
             "version": DUMP_VERSION,
             "malformed": self._malformed,
             "next": self._next if math.isfinite(self._next) else None,
+            "seen_at": self._seen_at if math.isfinite(self._seen_at) else None,
             "reorder": self._reorder.dump(),
             "measures": self._measures.dump(),
             "alerts": self._book.dump(),
-            "detectors": {detector.pattern: detector.dump() for detector in self.detectors},
+            **self._panel.dump(),
             "verdicts": self._arbiter.dump(),
             "tallies": self._tallies.dump(),
             "immediate": [[list(key), at] for key, at in self._immediate.items()],
@@ -338,11 +347,12 @@ class Engine:
         self.reset()
         self._malformed = state["malformed"]
         self._next = -math.inf if state["next"] is None else state["next"]
+        self._seen_at = -math.inf if state["seen_at"] is None else state["seen_at"]
         self._reorder.load(state["reorder"])
         self._measures.load(state["measures"])
         self._book.load(state["alerts"])
-        for detector in self.detectors:
-            detector.load(state["detectors"][detector.pattern])
+        self._panel.load(state)
+        self._route()
         self._arbiter.load(state["verdicts"])
         self._tallies.load(state["tallies"])
         self._immediate = {(key[0], key[1], key[2]): at for key, at in state["immediate"]}

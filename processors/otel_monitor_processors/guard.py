@@ -110,6 +110,16 @@ def inject_fault(name: str, fault: Exception | None) -> None:
     SITES[name].fault = fault
 
 
+def passes(error: Exception) -> bool:
+    """Whether `error` is not ours to swallow: the application's own, or one that tests want to see."""
+    return _reraise or raised_by_signal_handler(error)
+
+
+def site(name: str) -> Site:
+    """The site of that name, made when it is not known yet."""
+    return SITES.setdefault(name, Site(name))
+
+
 def raised_by_signal_handler(error: Exception) -> bool:
     """Whether a signal handler of the application's has raised `error` while a hook of ours ran."""
     traceback = error.__traceback__

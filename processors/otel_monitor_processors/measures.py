@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
 from otel_monitor_processors.alerts.lifecycle import Detail, Sample
-from otel_monitor_processors.alerts.rule import Comparison, Labels, NoData, Rule
+from otel_monitor_processors.alerts.rule import STALENESS_S, Comparison, Labels, NoData, Rule
 from otel_monitor_processors.column import Column
-from otel_monitor_processors.observation import (
-    Change,
-    Heartbeat,
-    Level,
-    Membership,
-    MetricPoint,
-    Operation,
-)
+from otel_monitor_processors.heartbeat_ages import HeartbeatAges
+from otel_monitor_processors.observation import Heartbeat, Level, Membership, MetricPoint, Operation, RulePoint
 from otel_monitor_processors.operation_values import operation_detail, operation_value, quantile_of
 from otel_monitor_processors.operation_windows import Key, OperationWindows, Summary
-from otel_monitor_processors.point_series import PointKey, PointSeries
-from otel_monitor_processors.series_labels import described, operation_labels, series_labels, source_labels
-
-__all__ = ["BUILT_IN", "Measures", "series_labels"]
+from otel_monitor_processors.point_series import Point, PointSeries, PointTable
+from otel_monitor_processors.series_labels import described, operation_labels
 
 BUILT_IN: dict[str, str] = {
     "response_time": "duration of operations in ms (p95, or what `aggregation` says), by instance and operation",
@@ -38,20 +29,23 @@ BUILT_IN: dict[str, str] = {
 }
 """Metric names that rules may use without a metric of that name being exported, and what they mean."""
 
-_RESOURCES = {
-    "cpu_usage": "cpu",
-    "memory_usage": "memory",
-    "disk_usage": "disk",
-    "file_descriptor_usage": "file_descriptors",
-}
+MEASURED_FOR_RULES = frozenset(
+    {"orchestrator.event_loop.delay", "orchestrator.load.imbalance", "orchestrator.worker.assigned"}
+)
+"""Metrics of our own whose points rules are given once a second, where they are measured."""
 _OPERATION_METRICS = ("response_time", "error_rate", "throughput")
+_RESOURCE_METRICS = {
+    "cpu": "cpu_usage",
+    "memory": "memory_usage",
+    "disk": "disk_usage",
+    "file_descriptors": "file_descriptor_usage",
+}
+_LEVELS = frozenset(_RESOURCE_METRICS.values())
 _MAX_SERIES = 2_000
-_MAX_WORKERS = 10_000
 _KEPT_WINDOWS = 2.0
 """A series is forgotten when it has been silent for so many of the longest windows."""
 _QUANTILE_SLACK = 0.01
 """A quantile of few values lies between two of them."""
-
 
 S = TypeVar("S")
 
@@ -66,101 +60,44 @@ class Measures:
         rules = [rule for rule in rules if rule.metric_name is not None]
         windows = [rule.window_s for rule in rules if rule.metric_name in _OPERATION_METRICS] or [60.0]
         self.operations = OperationWindows(min(windows), max(windows), _MAX_SERIES)
-        self._levels: OrderedDict[tuple[str, str, str], Level] = OrderedDict()
-        self._heartbeats: OrderedDict[str, float] = OrderedDict()
-        self._wanted = {rule.metric_name for rule in rules} - set(BUILT_IN)
-        self._points: OrderedDict[PointKey, PointSeries] = OrderedDict()
-        self._points_of: dict[str, dict[PointKey, PointSeries]] = {}
-        self._kept_s = _KEPT_WINDOWS * max([max(rule.window_s, rule.staleness_s) for rule in rules], default=300.0)
+        self._ages = HeartbeatAges()
+        self._points = PointTable(_reaches(rules))
+        longest_s = [max(rule.window_s, rule.staleness_s or STALENESS_S) for rule in rules]
+        self._kept_s = _KEPT_WINDOWS * max(longest_s, default=STALENESS_S)
         self._columns: dict[Hashable, Any] = {}
         self._columns_of: tuple[float, int] = (math.nan, 0)
-        self._changes = 0
-        self._dropped = 0
-        self.late = 0
-        """How many points were no newer than the last of their series: they are not used."""
 
     @property
     def dropped(self) -> int:
-        """How many series left for want of room."""
-        return self._dropped + self.operations.dropped
+        """How many series, and points of them, left for want of room."""
+        return self._points.dropped + self._ages.dropped + self.operations.dropped
+
+    @property
+    def late(self) -> int:
+        """How many points were no newer than the last of their series: they are not used."""
+        return self._points.late
 
     def interests(self) -> dict[type[Any], Callable[[Any], None]]:
         """The method that takes in each kind of observation that counts here."""
         return {
             Operation: self.operations.add,
             Level: self._level,
-            Heartbeat: self._heartbeat,
-            Membership: self._membership,
+            Heartbeat: self._ages.heartbeat,
+            Membership: self._ages.membership,
             MetricPoint: self._point,
+            RulePoint: self._point,
         }
 
     def _level(self, level: Level) -> None:
-        key = (level.service, level.source, level.resource)
-        before = self._levels.get(key)
-        if before is None:
-            self._bounded(self._levels, key, _MAX_SERIES)
-        elif level.at < before.at:
-            self.late += 1
-            return
-        self._changes += 1
-        self._levels[key] = level
-        self._levels.move_to_end(key)
-
-    def _heartbeat(self, heartbeat: Heartbeat) -> None:
-        if heartbeat.source == heartbeat.observer or not heartbeat.ok:
-            return  # a worker's own account of its sending; its age is for the receiver to judge
-        self._seen(heartbeat.source, heartbeat.at)
-
-    def _membership(self, membership: Membership) -> None:
-        if membership.source == membership.observer:
-            return
-        if membership.change is Change.JOINED:
-            self._seen(membership.source, membership.at)
-        else:
-            self._heartbeats.pop(membership.source, None)  # no member any more: its silence is expected
-
-    def _seen(self, worker: str, at: float) -> None:
-        heartbeats = self._heartbeats
-        before = heartbeats.get(worker)
-        if before is None:
-            self._bounded(heartbeats, worker, _MAX_WORKERS)
-        elif before > at:
-            return
-        heartbeats[worker] = at
-        heartbeats.move_to_end(worker)
+        metric = _RESOURCE_METRICS.get(level.resource)
+        if metric is not None:
+            percent = 100.0 * level.value / level.limit if level.limit > 0 else math.nan
+            self._points.take((metric, level.service, level.source, ()), Point(level.at, percent), replaces=True)
 
     def _point(self, point: MetricPoint) -> None:
-        if point.name not in self._wanted:
-            return
-        key = (point.name, point.service, point.source, point.attributes)
-        series = self._points.get(key)
-        if series is None:
-            series = self._new_series(key)
-        elif point.at <= series.points[-1][0]:
-            self.late += 1
-            return
-        self._changes += 1
-        series.points.append((point.at, point.value))
-        self._points.move_to_end(key)
-
-    def _new_series(self, key: PointKey) -> PointSeries:
-        if len(self._points) >= _MAX_SERIES:
-            self._drop_series(next(iter(self._points)))
-            self._dropped += 1
-        name, service, source, attributes = key
-        series = PointSeries(key, tuple(sorted([*series_labels(service, source), *attributes])))
-        self._points[key] = series
-        self._points_of.setdefault(name, {})[key] = series
-        return series
-
-    def _drop_series(self, key: PointKey) -> None:
-        del self._points[key]
-        del self._points_of[key[0]][key]
-
-    def _bounded(self, table: OrderedDict[Any, Any], key: Any, limit: int) -> None:
-        if key not in table and len(table) >= limit:
-            table.popitem(last=False)
-            self._dropped += 1
+        if point.name not in BUILT_IN:
+            key = (point.name, point.service, point.source, point.attributes)
+            self._points.take(key, Point(point.at, point.value, point.events, point.distribution))
 
     # -- values ---------------------------------------------------------------------------------------------
 
@@ -169,22 +106,16 @@ class Measures:
         metric = rule.metric_name
         if metric in _OPERATION_METRICS:
             yield from self._operation_samples(rule, now, active)
-        elif metric in _RESOURCES:
-            work_out = partial(self._level_column, _RESOURCES[metric], rule.staleness_s, now)
-            levels = self._column((metric, rule.staleness_s), now, work_out)
-            yield from _found(rule, levels, active, _level_labels, partial(_level_sample, rule))
         elif metric == "heartbeat_age":
             yield from self._age_samples(rule, now, active)
         elif metric is not None:
-            aggregation = rule.aggregation or "last"
-            reach_s = rule.staleness_s if aggregation == "last" else rule.window_s
-            key = (metric, aggregation, reach_s)
-            points = self._column(key, now, partial(self._point_column, metric, aggregation, reach_s, now))
+            key = (metric, rule.aggregation, rule.window_s if _is_aggregated(rule) else rule.staleness_s)
+            points = self._column(key, now, partial(self._point_column, rule, now))
             yield from _found(rule, points, active, _point_labels, partial(_point_sample, rule, now))
 
     def _column(self, key: Hashable, now: float, build: Callable[[], S]) -> S:
         """What was worked out at `now` already, or what `build` gives."""
-        state = (now, self._changes + self.operations.changes)
+        state = (now, self._points.changes + self.operations.changes)
         if state != self._columns_of:
             self._columns.clear()
             self._columns_of = state
@@ -235,65 +166,50 @@ class Measures:
         value = operation_value(rule, summary)
         return Sample(labels, value, summary.count, detail=partial(operation_detail, rule, key, summary, value))
 
-    def _level_column(self, resource: str, staleness_s: float, now: float) -> Column[Level]:
-        pairs: list[tuple[Level, float | None]] = []
-        for (_, _, name), level in self._levels.items():
-            if name == resource:
-                fresh = now - level.at <= staleness_s and level.limit > 0
-                pairs.append((level, 100.0 * level.value / level.limit if fresh else None))
-        return Column(pairs, _level_labels)
-
     def _age_samples(self, rule: Rule, now: float, active: Collection[Labels]) -> Iterator[Sample]:
         above = rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
-        due, watched = set(), [dict(labels).get("worker", "") for labels in active]
-        for worker, at in self._heartbeats.items():
-            if above and now - at < rule.threshold:
-                break  # the table is in the order of the last heartbeats: all that follow are younger
+        due = set()
+        for worker, age in self._ages.oldest_first(now):
+            if above and age < rule.threshold:
+                break  # all that follow are younger
             due.add(worker)
-            yield _age_sample(rule, worker, now - at)
-        for worker in watched:
-            if worker not in due and worker in self._heartbeats:
-                yield _age_sample(rule, worker, now - self._heartbeats[worker])
+            yield _age_sample(rule, worker, age)
+        for worker in [dict(labels).get("worker", "") for labels in active]:
+            watched = self._ages.of(worker, now)
+            if worker not in due and watched is not None:
+                yield _age_sample(rule, worker, watched)
 
-    def _point_column(self, metric: str, aggregation: str, reach_s: float, now: float) -> Column[PointSeries]:
-        series = self._points_of.get(metric, {}).values()
-        if aggregation == "last":
-            return Column(((each, each.last(reach_s, now)) for each in series), _point_labels)
-        return Column(((each, each.aggregated(aggregation, reach_s, now)) for each in series), _point_labels)
+    def _point_column(self, rule: Rule, now: float) -> Column[PointSeries]:
+        series = self._points.of(rule.metric_name or "")
+        return Column(((each, _value_of(rule, each, now)) for each in series), _point_labels)
 
     def forget_idle(self, now: float) -> None:
         """Let go of what no window can see any more."""
         self.operations.forget_idle(now)
-        oldest = now - self._kept_s
-        while self._points and (first := next(iter(self._points.values()))).points[-1][0] < oldest:
-            self._drop_series(first.key)
-        while self._levels and next(iter(self._levels.values())).at < oldest:
-            self._levels.popitem(last=False)
+        self._points.forget(now - self._kept_s)
 
     @property
     def live(self) -> bool:
         """Whether the passing of time alone can still change a value."""
-        return bool(len(self.operations) or self._levels or self._heartbeats or self._points)
+        return bool(len(self.operations) or len(self._ages) or len(self._points))
 
     def dump(self) -> dict[str, Any]:
-        return {
-            "operations": self.operations.dump(),
-            "levels": [list(level) for level in self._levels.values()],
-            "heartbeats": list(self._heartbeats.items()),
-            "points": [
-                [list(key[:3]), [list(pair) for pair in key[3]], [list(p) for p in series.points]]
-                for key, series in self._points.items()
-            ],
-        }
+        return {"operations": self.operations.dump(), "heartbeats": self._ages.dump(), "points": self._points.dump()}
 
     def load(self, state: dict[str, Any]) -> None:
         self.operations.load(state["operations"])
-        for item in state["levels"]:
-            self._level(Level(*item))
-        self._heartbeats = OrderedDict((worker, at) for worker, at in state["heartbeats"])
-        for (name, service, source), attributes, points in state["points"]:
-            key = (name, service, source, tuple((k, v) for k, v in attributes))
-            self._new_series(key).points.extend((at, value) for at, value in points)
+        self._ages.load(state["heartbeats"])
+        self._points.load(state["points"])
+
+
+def _reaches(rules: Iterable[Rule]) -> dict[str, float]:
+    """For each metric whose points are kept, how many seconds its rules look back at most."""
+    reaches: dict[str, float] = {}
+    for rule in rules:
+        metric = rule.metric_name
+        if metric is not None and (metric not in BUILT_IN or metric in _LEVELS):
+            reaches[metric] = max(rule.window_s, reaches.get(metric, 0.0))
+    return reaches
 
 
 def _found(
@@ -305,7 +221,7 @@ def _found(
 ) -> Iterator[Sample]:
     """The samples of a column's series that violate a rule or are active, and with `fire` of those without data."""
     wanted: list[tuple[S, float | None]] = list(column.violating(rule.comparison, rule.threshold))
-    if rule.on_no_data is NoData.FIRE:
+    if rule.no_data is NoData.FIRE:
         wanted += [(series, None) for series in column.empty]
     left = set(active)
     for series, value in wanted:
@@ -323,31 +239,33 @@ def _found(
             yield sample
 
 
-def _level_sample(rule: Rule, level: Level, percent: float | None) -> Sample:
-    detail = partial(_detail, rule, f"{rule.metric_name} of {level.source} is", percent, ".1f", " %")
-    return Sample(_level_labels(level), percent, at=level.at, detail=detail)
-
-
 def _age_sample(rule: Rule, worker: str, age: float) -> Sample:
     detail = partial(_detail, rule, f"no heartbeat of worker {worker} for", age, ".1f", " s")
     return Sample((("worker", worker),), age, detail=detail)
 
 
+def _is_aggregated(rule: Rule) -> bool:
+    return rule.aggregation not in (None, "last")
+
+
+def _value_of(rule: Rule, series: PointSeries, now: float) -> float | None:
+    if rule.aggregation is None or not _is_aggregated(rule):
+        return series.last(rule.staleness_s, now)
+    return series.aggregated(rule.aggregation, rule.window_s, now)
+
+
 def _point_sample(rule: Rule, now: float, series: PointSeries, value: float | None) -> Sample:
-    aggregated = rule.aggregation not in (None, "last")
-    counted = aggregated and rule.min_samples > 1
-    count = series.count(rule.window_s, now) if counted else 1
-    what = f"{series.key[0]} of {series.key[2] or 'unknown source'} is"
+    aggregated = _is_aggregated(rule)
+    count = series.count(rule.window_s, now) if rule.min_samples > 1 else 1
+    which = f"{rule.aggregation} over {rule.window_s:g} s of " if aggregated else ""
+    what = f"{which}{series.key[0]} of {series.key[2] or 'unknown source'} is"
     at = None if aggregated else series.newest_at(now)
-    return Sample(series.labels, value, count, at=at, detail=partial(_detail, rule, what, value, "g", ""))
+    form = (".1f", " %") if rule.metric_name in _LEVELS else ("g", "")
+    return Sample(series.labels, value, count, at=at, detail=partial(_detail, rule, what, value, *form))
 
 
 def _point_labels(series: PointSeries) -> Labels:
     return series.labels
-
-
-def _level_labels(level: Level) -> Labels:
-    return source_labels(level.service, level.source)
 
 
 def _detail(rule: Rule, what: str, value: float | None, form: str, unit: str) -> Detail:

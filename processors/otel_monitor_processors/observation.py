@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from otel_monitor_processors.classification import Category
+from otel_monitor_processors.distribution import Distribution
 
 ORCHESTRATOR_PEER = "orchestrator"
 """Whom a worker reports to, where nothing names it: the peer of such a `Link`."""
@@ -156,7 +157,11 @@ class Level(NamedTuple):
 
 
 class MetricPoint(NamedTuple):
-    """One point of any other metric, as rules may name it. A cumulative sum is already turned into its increase."""
+    """One point of any other metric, as rules may name it. A cumulative sum is already turned into its increase.
+
+    Of a histogram `value` is the mean of the `events` that were added, spread as `distribution` says; 0 events: it is
+    no histogram.
+    """
 
     at: float
     source: str
@@ -165,10 +170,22 @@ class MetricPoint(NamedTuple):
     value: float
     unit: str = ""
     service: str = ""
+    events: int = 0
+    distribution: Distribution | None = None
+
+
+class RulePoint(MetricPoint):
+    """A point that rules alone look at: what it tells, detectors know from where it was measured."""
+
+    __slots__ = ()
 
 
 class ErrorLog(NamedTuple):
-    """A log record of severity ERROR or above."""
+    """A log record of severity ERROR or above, or one that tells of an exception.
+
+    `severity` is OpenTelemetry's number: 17 and above are ERROR, 21 and above FATAL, 0 was not told. An exception
+    that the program has dealt with is logged lower.
+    """
 
     at: float
     source: str
@@ -176,6 +193,7 @@ class ErrorLog(NamedTuple):
     category: Category | None = None
     trace: TraceRef | None = None
     service: str = ""
+    severity: int = 17
 
 
 Observation = (
@@ -188,5 +206,6 @@ Observation = (
     | Assignment
     | Level
     | MetricPoint
+    | RulePoint
     | ErrorLog
 )

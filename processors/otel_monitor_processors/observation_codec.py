@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from otel_monitor_processors.classification import Category
+from otel_monitor_processors.distribution import Distribution
 from otel_monitor_processors.observation import Change, Observation, Outcome, TraceRef
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Observation)}
@@ -14,6 +15,7 @@ _REVIVE: dict[str, Callable[[Any], Any]] = {
     "outcome": Outcome,
     "change": Change,
     "trace": lambda pair: TraceRef(*pair),
+    "distribution": lambda raw: Distribution(tuple(raw[0]), tuple(raw[1]), *raw[2:]),
     "attributes": lambda pairs: tuple((name, value) for name, value in pairs),
 }
 

@@ -17,11 +17,6 @@ def series_labels(service: str, source: str, **more: str) -> Labels:
 
 
 @lru_cache(maxsize=_MAX_CACHED)
-def source_labels(service: str, source: str) -> Labels:
-    return series_labels(service, source)
-
-
-@lru_cache(maxsize=_MAX_CACHED)
 def operation_labels(key: Key) -> Labels:
     service, source, operation = key
     return series_labels(service, source, operation=operation)

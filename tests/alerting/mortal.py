@@ -1,9 +1,9 @@
 """A program whose children raise, resolve and deliver alerts until they are killed, again and again.
 
-    python mortal.py FOLDER HTTP_PORT SMTP_PORT LANES KILLS
+    python mortal.py FOLDER HTTP_PORT SMTP_PORT LANES KILLS [CROWD]
 
-Each lane is a store of its own. What is kept, and with that acknowledged, stands in FOLDER/LANE.kept. After the
-kills a last child delivers what is left and ends by itself.
+Each lane is a store of its own, which CROWD children at a time share. What is kept, and with that acknowledged,
+stands in FOLDER/LANE.kept. After the kills a last child delivers what is left and ends by itself.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def service(store: Path, http_port: int, smtp_port: int) -> AlertService:
     )
 
 
-def live(store: Path, life: int, http_port: int, smtp_port: int) -> None:
+def live(store: Path, life: str, http_port: int, smtp_port: int) -> None:
     guard.reraise_errors(enabled=False)
     kept = os.open(store.with_suffix(".kept"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     rng = random.Random(f"{store} {life}")
@@ -80,22 +80,34 @@ def deliver_the_rest(store: Path, http_port: int, smtp_port: int) -> None:
     quiet, deadline = 0, time.monotonic() + 40.0
     while quiet < QUIET_LOOKS and time.monotonic() < deadline:
         time.sleep(0.1)
-        quiet = 0 if alerts.keeper.shelf.outbox.depth() else quiet + 1
+        shelf = alerts.keeper.shelf
+        leads = shelf.dispatch.leader(time.time()) == shelf.owner
+        quiet = quiet + 1 if leads and not shelf.outbox.depth() else 0
     alerts.stop(5.0)
 
 
-def lane(store: Path, kills: int, http_port: int, smtp_port: int) -> None:
+def lane(store: Path, kills: int, crowd: int, http_port: int, smtp_port: int) -> None:
     rng = random.Random(str(store))
-    for life in range(kills):
+    living: list[int] = []
+    for life in range(kills + crowd - 1):
         child = os.fork()
         if child == 0:
-            run(partial(live, store, life, http_port, smtp_port))
+            run(partial(live, store, str(life), http_port, smtp_port))
+        living.append(child)
+        if len(living) < crowd:
+            continue
         time.sleep(rng.uniform(0.03, 0.3))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            raise SystemExit(f"{store.stem}, life {life}: ended by itself with {status}")
+        kill(living.pop(rng.randrange(len(living))))
+    for child in living:
+        kill(child)
     deliver_the_rest(store, http_port, smtp_port)
+
+
+def kill(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        raise SystemExit(f"a child ended by itself with {status}")
 
 
 def run(function: Callable[[], None]) -> None:
@@ -108,7 +120,7 @@ def run(function: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def main(folder: Path, http_port: int, smtp_port: int, lanes: int, kills: int) -> int:
+def main(folder: Path, http_port: int, smtp_port: int, lanes: int, kills: int, crowd: int = 1) -> int:
     psutil.disk_partitions()  # imported once, here, not in every child
     failed, running = 0, 0
     for number in range(lanes):
@@ -116,7 +128,7 @@ def main(folder: Path, http_port: int, smtp_port: int, lanes: int, kills: int) -
             failed += os.waitstatus_to_exitcode(os.wait()[1]) != 0
             running -= 1
         if os.fork() == 0:
-            run(partial(lane, folder / f"lane{number}.db", kills, http_port, smtp_port))
+            run(partial(lane, folder / f"lane{number}.db", kills, crowd, http_port, smtp_port))
         running += 1
     for _ in range(running):
         failed += os.waitstatus_to_exitcode(os.wait()[1]) != 0

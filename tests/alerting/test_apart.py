@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from otel_monitor.channels.http_target import HttpOptions
 from otel_monitor.channels.secret import PlainUrl
 from otel_monitor.channels.webhook import WebhookChannel
 from otel_monitor.store.outbox import Place
-from tests.alerting.services import Recorder, Timeline, fires, running, service
+from otel_monitor_processors import drops
+from otel_monitor_processors.alerts.alert import State
+from tests.alerting.services import AT_ONCE, START_S, Recorder, Timeline, fires, running, service
 from tests.channels.http_peer import Behaviour, answer, half_close, hang, http_peer
 from tests.polling import eventually
 from tests.ports import free_port
@@ -83,6 +86,20 @@ def test_retry_after_is_heeded(tmp_path: Path) -> None:
         assert time.monotonic() - began > 0.9
 
 
+def test_a_receiver_that_asks_to_be_left_alone_gets_no_other_message_either(tmp_path: Path) -> None:
+    with http_peer(answer(429, Retry_After="1"), answer(200)) as peer:
+        alerts = service(hook(peer.url), path=tmp_path / "alerts.db")
+        with running(alerts):
+            alerts(fires("w1"))
+            eventually(lambda: peer.requests)
+            began = time.monotonic()
+            alerts(fires("w2"))
+            eventually(lambda: len(peer.requests) == 3, what="both messages")
+        assert time.monotonic() - began > 0.9
+        told = [request.json()["alerts"][0]["labels"]["instance"] for request in peer.requests]
+        assert told == ["w1", "w1", "w2"]
+
+
 def test_in_memory_too_what_cannot_be_delivered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otel_monitor.alerting.tidying._MOST_WAITING", 100)
     alerts = service(Recorder())
@@ -93,6 +110,17 @@ def test_in_memory_too_what_cannot_be_delivered_has_a_bound(monkeypatch: pytest.
         continue
     Tidying(60.0).run(alerts.keeper.shelf, now + 1.0, leads=True, handled=0)
     assert alerts.keeper.shelf.outbox.depth() == {"ops": 100}
+
+
+def test_what_the_dispatcher_has_no_room_for_is_counted() -> None:
+    before = drops.snapshot().get(("dispatcher", "decisions"), 0)
+    alerts = service(Recorder(), route=replace(AT_ONCE, group_by=("rule",)))
+    for number in range(10_010):
+        alerts(fires(f"w{number}", START_S))
+    while alerts.step(START_S):
+        continue
+    assert drops.snapshot()["dispatcher", "decisions"] == before + 10
+    assert len(alerts.keeper.shelf.alerts.in_state([State.FIRING], limit=-1)) == 10_010, "no alert is lost by that"
 
 
 def test_a_hundred_firing_alerts_take_their_turn_within_one_step(tmp_path: Path) -> None:

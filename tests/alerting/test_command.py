@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from otel_monitor.alerting.assembly import service_of
 from otel_monitor.alerting.service import AlertService
+from otel_monitor.channels.text import rfc3339
 from otel_monitor.cli import main
 from otel_monitor.settings import Settings
 from otel_monitor_processors.alerts.alert import AlertTransition
@@ -100,6 +102,7 @@ def test_what_fires_is_listed_and_found_by_the_beginning_of_its_id(program: Prog
         *("slow", {"instance": "w1"}, "firing"),
         [],
     )
+    assert item["stale_since"] is None
     story = command.json("show", item["id"][:6])
     assert [step["to"] for step in story["history"]] == ["firing"]
     assert "sent to hook" in story["decisions"][-1]["reason"]
@@ -110,7 +113,7 @@ def test_an_acknowledged_alert_says_by_whom(program: Program, command: Command, 
     (item,) = command.json("list")["items"]
     command("acknowledge", item["id"], "--author", "eve", "--comment", "on it", "--for", "2h")
     assert "acknowledged by eve (on it) until" in command("list")
-    assert "held by acknowledgement: acknowledged by eve" in command("show", item["id"])
+    assert "held    acknowledgement: acknowledged by eve" in command("show", item["id"])
     eventually(lambda: peer.requests[-1].json()["reason"] == "acknowledged", what="the channel to be told")
     assert "no longer acknowledged" in command("acknowledge", item["id"], "--withdraw")
 
@@ -141,8 +144,22 @@ def test_everything_wrong_with_a_silence_is_said_at_once(program: Program, comma
     assert "--comment: required" in said
 
 
+def test_an_alert_of_a_process_that_is_not_heard_of_any_more_is_shown_as_it_stood(
+    program: Program, command: Command, tmp_path: Path
+) -> None:
+    heard_at = time.time() - 400.0
+    with sqlite3.connect(tmp_path / "alerts.db", timeout=10.0) as connection:
+        connection.execute("UPDATE owner SET alive_at = ?", (heard_at,))
+    connection.close()
+    (item,) = command.json("list")["items"]
+    assert item["stale_since"] == rfc3339(heard_at)
+    said = f"as it stood at {rfc3339(heard_at)}: nothing has been heard of shop since"
+    assert f"    {said}" in command("list").splitlines()
+    assert said in command("show", item["id"]).splitlines()
+
+
 def test_an_alert_that_there_is_not_is_said(program: Program, command: Command) -> None:
-    assert command("show", "nothing", code=1) == "otel-monitor: no alert 'nothing', or several that begin so\n"
+    assert command("show", "nothing", code=1) == "otel-monitor: there is no alert 'nothing'\n"
 
 
 def test_dead_letters_are_listed_and_sent_again(config: Path, command: Command, peer: Peer) -> None:
@@ -158,7 +175,7 @@ def test_dead_letters_are_listed_and_sent_again(config: Path, command: Command, 
     peer.will(answer(200))
     assert command("resend", "--all") == "1 sent again\n"
     assert len(peer.requests) == 2
-    assert command("dead-letters") == "none\n"
+    assert command("dead-letters") == "there are no dead letters\n"
     assert "there is no dead letter 99" in command("resend", "99", code=1)
 
 

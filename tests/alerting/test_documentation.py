@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -22,14 +23,17 @@ def test_settings_are_valid(example: Example, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", [*examples(PAGE, "sh")], ids=lambda example: f"line {example.line}")
-def test_commands_are_understood(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_are_understood(
+    example: Example, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = {name: {"type": "file", "path": str(tmp_path / name)} for name in ("on-call", "mail")}
+    monkeypatch.setenv("OTEL_MONITOR_CHANNELS", json.dumps(files))
     for command in example.text.splitlines():
-        assert main(shlex.split(command)[1:]) == 1
-        assert "no store_path is set" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("example", [*examples(PAGE, "yaml")], ids=lambda example: f"line {example.line}")
-def test_tests_of_rules_pass(example: Example, tmp_path: Path) -> None:
-    path = tmp_path / "rules.yml"
-    path.write_text(example.text)
-    assert main(["rules", "test", str(path)]) == 0
+        words = shlex.split(command)[1:]
+        code = main(words)
+        printed = capsys.readouterr()
+        if words[1] == "test":
+            assert "mail (file): delivered" in printed.out
+        else:
+            assert "no store_path is set" in printed.err
+            assert code == 1

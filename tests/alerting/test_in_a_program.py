@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from tests.channels.http_peer import http_peer
 from tests.processes import Processes
 from tests.startup.conftest import NOBODY, Launcher
-from tests.startup.receiver import receiving
+from tests.startup.receiver import attributes, receiving
 
 SLOW = """
     import sys
@@ -44,6 +46,41 @@ FORKING = """
         os._exit(0)
     os.wait()
 """
+FILLS = """
+    import sqlite3
+    import sys
+    import time
+    from pathlib import Path
+
+    class Worker:
+        def process_order(self, order_id):
+            time.sleep(0.06)
+
+    disk = Path(sys.argv[1])
+
+    def is_in_use():
+        try:
+            with sqlite3.connect(f"file:{disk}/alerts.db?mode=ro", uri=True) as connection:
+                return connection.execute("SELECT count(*) FROM owner").fetchone()[0] == 1
+        except sqlite3.Error:
+            return False
+
+    began = time.monotonic()
+    while not is_in_use() and time.monotonic() - began < 20.0:
+        time.sleep(0.01)
+    print("in use:", is_in_use())
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(512)):
+                continue
+        except OSError:
+            print("full")
+    worker = Worker()
+    began = time.monotonic()
+    while time.monotonic() - began < 3.0:
+        worker.process_order("o-1")
+    print("done")
+"""
 HANDLERS = """
     import sys
     import time
@@ -71,6 +108,7 @@ HANDLERS = """
     while time.monotonic() - began < 2.0:
         worker.process_order("o-1")
 """
+ALERT = "otel_monitor.alert."
 RULES = {
     "slow_orders": {
         "metric_name": "response_time",
@@ -122,6 +160,25 @@ def test_an_alert_reaches_the_channel_and_its_restart_tells_nobody_again(launch:
     connection.close()
 
 
+def test_what_a_program_left_open_long_ago_is_over_when_it_starts_again_and_counts_anew(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    store = tmp_path / "alerts.db"
+    with http_peer() as peer, receiving() as after:
+        environment = configuration(tmp_path, store_path=str(store), channels=hook(peer.url))
+        launch(SLOW, "0.06", env=environment)
+        with sqlite3.connect(store) as connection:
+            connection.execute("UPDATE owner SET alive_at = alive_at - 3600")
+        connection.close()
+        again = launch(SLOW, "0.06", env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": after.endpoint})
+        told = [request.json()["alerts"][0] for request in peer.requests]
+    assert "ALERT resolved [critical] slow_orders" in again.stderr, again.stderr
+    assert "nothing had been heard of its process for 36" in again.stderr, again.stderr
+    assert [alert["state"] for alert in told] == ["firing", "resolved", "firing"]
+    assert told[0]["id"] == told[1]["id"] != told[2]["id"]
+    assert after.received.sums("otel_monitor.alerts.active") == {"shop-1": 1}
+
+
 def test_outcomes_are_metrics_and_active_alerts_are_counted_across_a_restart(launch: Launcher, tmp_path: Path) -> None:
     with http_peer() as peer, receiving() as before, receiving() as after:
         environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=hook(peer.url))
@@ -152,7 +209,7 @@ def test_what_is_wrong_with_channels_and_routes_is_said_once_each_and_the_progra
     run = launch("print('done')", env=environment)
     assert (run.code, run.stdout.splitlines()[0]) == (0, "done")
     assert run.stderr.count("NOT_SET_ANYWHERE") == 1, run.stderr
-    assert run.stderr.count("no channel 'hooc'; expected: hook, console (did you mean 'hook'?)") == 1, run.stderr
+    assert run.stderr.count("no channel 'hooc'; expected: console, hook (did you mean 'hook'?)") == 1, run.stderr
 
 
 def test_a_receiver_that_hangs_holds_the_end_of_a_program_no_longer_than_allowed(
@@ -178,17 +235,52 @@ def test_handlers_are_called_at_once_and_neither_a_slow_nor_a_raising_one_holds_
     assert "Traceback" not in run.stderr
 
 
-def test_a_store_that_cannot_be_used_is_an_alert_on_the_console_and_the_channel_is_told_all_the_same(
+def test_a_store_that_cannot_be_used_is_an_alert_and_the_channels_and_backends_are_told_all_the_same(
     launch: Launcher, tmp_path: Path
 ) -> None:
     (tmp_path / "alerts.db").write_bytes(b"something else" * 1000)
-    with http_peer() as peer:
-        environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=hook(peer.url))
-        run = launch(SLOW, "0.06", env=environment)
+    with http_peer() as peer, receiving() as backend:
+        channels = {**hook(peer.url), "down": {"type": "webhook", "url": NOBODY}}
+        environment = configuration(tmp_path, store_path=str(tmp_path / "alerts.db"), channels=channels)
+        run = launch(SLOW, "0.06", env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint})
         rules = {alert["rule"] for request in peer.requests for alert in request.json()["alerts"]}
     assert run.code == 0
     assert "ALERT firing [critical] alert_store_unavailable instance=shop: cannot open the alert store" in run.stderr
     assert rules == {"slow_orders", "alert_store_unavailable"}
+    events = [attributes(record) for record in backend.received.logs()]
+    changes = {(event.get(f"{ALERT}rule"), event.get(f"{ALERT}state")) for event in events}
+    assert changes >= {(rule, "firing") for rule in rules}, "over OTLP, too"
+    assert backend.received.sums("otel_monitor.alerts.active") == {"shop-1": 2}
+
+
+def test_a_disk_that_fills_up_is_an_alert_and_the_program_goes_on(processes: Processes, tmp_path: Path) -> None:
+    """On a disk of its own: a mount that nobody else sees."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "program.py").write_text(dedent(FILLS))
+    own = ["unshare", "--mount", "--map-root-user"]
+    if processes.run(*own, "true").returncode != 0:
+        pytest.skip("needs mounts of its own: allow unprivileged user namespaces, or run as root")
+    with http_peer() as peer:
+        environment = configuration(tmp_path, store_path=str(disk / "alerts.db"), channels=hook(peer.url))
+        mount = f"mount -t tmpfs -o size=400k tmpfs {disk} && exec"
+        run = processes.run(
+            *(*own, "sh", "-c", f"{mount} opentelemetry-instrument {sys.executable} program.py {disk}"),
+            env={**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY},
+        )
+        told = [(alert["rule"], alert["state"]) for request in peer.requests for alert in request.json()["alerts"]]
+    assert run.returncode == 0, run
+    assert run.stdout.splitlines() == ["in use: True", "full", "done"]
+    assert "ALERT firing [critical] alert_store_unavailable instance=shop: the alert store" in run.stderr, run
+    assert "(database or disk is full): alerts are kept in memory until it can" in run.stderr, run
+    assert ("slow_orders", "firing") in told
+    assert ("alert_store_unavailable", "firing") in told
+    assert "Traceback" not in run.stderr, run
+
+
+def test_a_console_among_the_channels_takes_the_place_of_the_line_at_once(launch: Launcher, tmp_path: Path) -> None:
+    run = launch(SLOW, "0.06", env=configuration(tmp_path, channels={"screen": {"type": "console"}}))
+    assert run.stderr.count("ALERT firing") == 1, run.stderr
 
 
 @pytest.mark.parametrize("output", ["human", "json"])

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from otel_monitor.alerting.desk import read
+from otel_monitor.alerting.recall import read
 from otel_monitor.alerting.service import AlertService
 from otel_monitor.channels.channel import Rejected, Retry
 from otel_monitor.store.outbox import Place
 from otel_monitor_processors.alerts.alert import State
+from otel_monitor_processors.alerts.decision import Stage
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from tests.alerting.services import AT_ONCE, START_S, Recorder, Timeline, fires, resolves, running, service
 from tests.polling import eventually
@@ -94,6 +95,39 @@ def test_who_takes_over_without_a_kept_state_knows_what_was_told_from_the_journa
     close(killed, heir)
 
 
+def test_what_people_were_answered_holds_though_the_process_that_answered_is_killed(tmp_path: Path) -> None:
+    killed = service(Recorder(), path=tmp_path / "alerts.db")
+    raised = fires("w1", START_S)
+    killed(raised)
+    killed.step(START_S)
+    silence = {
+        "matchers": ["instance=w2"],
+        "starts_at": START_S,
+        "ends_at": START_S + 86_400.0,
+        "author": "eve",
+        "comment": "planned",
+    }
+    dispatch = killed.keeper.shelf.dispatch
+    asked = [
+        dispatch.ask({"do": "silence", "silence": silence}, START_S),
+        dispatch.ask({"do": "acknowledge", "alert": raised.alert.id, "author": "eve", "comment": "on it"}, START_S),
+    ]
+    killed.step(START_S + 1.0)
+    assert [(dispatch.answer(seq) or {}).get("ok") for seq in asked] == [True, True]
+    ops = Recorder()
+    heir = service(ops, path=tmp_path / "alerts.db", name="heir")
+    heir(fires("w2", START_S + 2.0))
+    for second in (60.0, 60.1, 61.0):
+        heir.step(START_S + second)
+    heir.deliver(5.0)
+    assert ops.told == [("w1", State.FIRING), ("w1", State.FIRING)], "that it fires, and that it is acknowledged"
+    assert [item.reason for item in ops.got] == ["first", "acknowledged"]
+    found = read(heir.keeper.shelf, lambda: Dispatcher(["ops"], AT_ONCE)).dispatcher
+    assert [one.author for one in found.silences()] == ["eve"]
+    assert found.held_by(raised.alert.id, START_S + 61.0)[Stage.ACKNOWLEDGEMENT].reason == "acknowledged by eve (on it)"
+    close(killed, heir)
+
+
 def test_the_state_is_not_written_with_every_notification(tmp_path: Path) -> None:
     alerts = service(Recorder(), path=tmp_path / "alerts.db")
     for second in range(70):
@@ -166,18 +200,50 @@ def test_requests_are_answered_with_what_has_come_of_them() -> None:
 
 def test_an_engine_that_ended_without_a_word_has_its_alerts_resolved_by_another(tmp_path: Path) -> None:
     path, ops = tmp_path / "alerts.db", Recorder()
-    gone = service(Recorder(), path=path, name="gone")
+    gone = service(Recorder(), path=path, name="gone")  # it has not ended: it hangs
     gone(fires("w1", START_S))
     gone.step(START_S)
-    gone.keeper.close()
     here = service(ops, path=path, name="here")
     for minute in range(1, 10):
         here.step(START_S + 60.0 * minute)
     here.deliver(5.0)
     assert ("w1", State.RESOLVED) in ops.told
     (step,) = here.keeper.shelf.alerts.history(here.keeper.shelf.alerts.in_state([State.RESOLVED])[0].id)[-1:]
-    assert step.transition.reason == "nothing has been heard of gone for 300 s"
-    close(here)
+    assert step.transition.reason == "nothing has been heard of gone for 360 s"
+    close(gone, here)
+
+
+def test_whoever_starts_to_lead_ends_at_once_what_a_dead_process_has_left_long_ago(tmp_path: Path) -> None:
+    path, ops = tmp_path / "alerts.db", Recorder()
+    dead, hung = service(Recorder(), path=path, name="dead"), service(Recorder(), path=path, name="hung")
+    for one, name in ((dead, "w1"), (hung, "w2")):
+        one(fires(name, START_S))
+        one.step(START_S)
+    close(dead)
+    here = service(ops, path=path, name="here")
+    here.step(START_S + 400.0)
+    assert [alert.labels for alert in here.keeper.shelf.alerts.in_state([State.FIRING])] == [(("instance", "w2"),)]
+    here.step(START_S + 400.1)
+    here.deliver(5.0)
+    assert ("w1", State.RESOLVED) in ops.told
+    close(hung, here)
+
+
+def test_what_a_dead_process_was_sending_is_sent_at_once_by_who_takes_over(tmp_path: Path) -> None:
+    path, ops = tmp_path / "alerts.db", Recorder()
+    dead = service(Recorder(), path=path, name="dead")
+    dead(fires("w1", START_S))
+    dead.step(START_S)
+    assert dead.keeper.shelf.outbox.lease("ops", START_S) is not None
+    heir = service(ops, path=path, name="heir")
+    heir.step(START_S + 11.0)
+    assert heir.keeper.shelf.outbox.lease("ops", START_S + 11.0) is None, "it may be about to send it"
+    heir.resign(START_S + 11.0)
+    close(dead, heir)
+    again = service(ops, path=path, name="again")
+    again.step(START_S + 12.0)
+    assert again.keeper.shelf.outbox.lease("ops", START_S + 12.0) is not None
+    close(again)
 
 
 def test_after_the_machine_has_slept_nobody_is_taken_for_dead(tmp_path: Path) -> None:

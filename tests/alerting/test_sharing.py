@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_monitor.store.claim import Claim
+from otel_monitor.store.claim import Claim, is_claimed
 from otel_monitor.store.database import Database
 from otel_monitor.store.dispatch_state import LEADS_S, DispatchState
 from otel_monitor.store.forks import LONGEST_WAIT_S, is_safe
@@ -160,7 +160,10 @@ def test_a_name_is_free_again_when_its_holder_has_gone(store: Path) -> None:
     assert first.holds()
     first.release()
     assert not first.holds()
+    assert not is_claimed(store, "shop")
     third = Claim(store, "shop")
     assert third.name == "shop"
+    assert is_claimed(store, "shop")
+    assert not is_claimed(store, "shop-3")
     for one in (second, third):
         one.release()

@@ -16,7 +16,7 @@ import pytest
 
 from otel_monitor.alerting.keeper import RETRY_S
 from otel_monitor_processors.alerts.alert import State
-from tests.alerting.services import START_S, Recorder, Timeline, fires, service
+from tests.alerting.services import START_S, Recorder, Timeline, fires, resolves, service
 from tests.processes import Processes
 
 
@@ -120,6 +120,67 @@ def test_a_file_that_turns_out_to_be_corrupt_when_it_is_read_loses_nothing_that_
     line.resolves(raised)
     assert line.told == [("w1", State.FIRING), ("w1", State.RESOLVED)]
     line.close()
+
+
+def test_what_was_queued_is_delivered_though_the_file_can_be_neither_written_nor_read(path: Path) -> None:
+    ops = Recorder()
+    alerts = service(ops, path=path)
+    for name in ("delivered", "waiting"):
+        alerts(fires(name, START_S))
+        alerts.step(START_S)
+        if name == "delivered":
+            alerts.deliver(5.0)
+    spoil(path)
+    alerts(fires("later", START_S + 1.0))
+    while alerts.step(START_S + 1.0):
+        continue
+    assert not alerts.keeper.shelf.durable
+    alerts.deliver(5.0)
+    assert [name for name, _ in ops.told if name != "shop"] == ["delivered", "waiting", "later"], "each once"
+    alerts.keeper.close()
+
+
+def test_one_that_does_not_lead_tells_nothing_again_when_the_file_fails(path: Path) -> None:
+    """Of its own alerts the leader has told; from here on it tells of them itself."""
+    leading, following = Recorder(), Recorder()
+    leader, follower = service(leading, path=path, name="leader"), service(following, path=path, name="follower")
+    leader.step(START_S)
+    told, over, new = fires("told", START_S), fires("over", START_S), fires("new", START_S + 2.0)
+    for transition in (told, over, resolves(over, START_S + 1.0)):
+        follower(transition)
+        follower.step(transition.at)
+        leader.step(transition.at)
+        leader.step(transition.at + 0.1)
+        leader.deliver(5.0)
+    follower.step(START_S + 1.5)
+    assert [name for name, _ in leading.told] == ["told", "over", "over"]
+    spoil(path)
+    follower(new)
+    for second in (2.0, 2.1, 3.0):
+        while follower.step(START_S + second):
+            continue
+    assert not follower.keeper.shelf.durable
+    follower(resolves(told, START_S + 4.0))
+    for second in (4.0, 4.1, 5.0):
+        while follower.step(START_S + second):
+            continue
+    follower.deliver(5.0)
+    assert [item for item in following.told if item[0] != "follower"] == [
+        ("new", State.FIRING),
+        ("told", State.RESOLVED),
+    ]
+    for one in (leader, follower):
+        one.keeper.close()
+
+
+def spoil(path: Path) -> None:
+    """Make a file that is in use unreadable, even for whoever has pages of it in memory."""
+    other = sqlite3.connect(path)
+    other.execute("INSERT INTO owner VALUES ('other', 0)")
+    other.commit()
+    other.close()
+    for name in (path, path.with_name(f"{path.name}-wal")):
+        os.truncate(name, 0)
 
 
 def test_a_file_that_is_removed_is_made_again_with_what_is_open(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from otel_monitor_processors.alerts.alert import State
-from otel_monitor_processors.alerts.dispatcher import ConflictError, Dispatcher, UnknownAlertError
+from otel_monitor_processors.alerts.dispatcher import Dispatcher
+from otel_monitor_processors.alerts.roster import ConflictError, UnknownAlertError
 from otel_monitor_processors.alerts.route import Route
 from otel_monitor_processors.alerts.rule import Severity
 from tests.alerts.timeline import Timeline, alert, reasons, told

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_monitor_processors.alerts import dispatcher as module
+from otel_monitor_processors.alerts import roster as module
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.notification import Notification, Status

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_monitor_processors.alerts.alert import Alert
-from otel_monitor_processors.alerts.dispatcher import ConflictError, Dispatcher, UnknownAlertError
+from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.flapping import FlapPolicy
 from otel_monitor_processors.alerts.inhibition import Inhibition
 from otel_monitor_processors.alerts.matcher import Matcher, MatcherError, parse_matcher, parse_matchers
 from otel_monitor_processors.alerts.notification import Notification
 from otel_monitor_processors.alerts.rate_limit import RateLimit
+from otel_monitor_processors.alerts.roster import ConflictError, UnknownAlertError
 from otel_monitor_processors.alerts.route import Route
 from otel_monitor_processors.alerts.rule import Severity
 from tests.alerts.timeline import Timeline

@@ -100,6 +100,13 @@ def test_a_flapping_alert_says_how_much_of_its_states_are_changes_and_until_when
     assert "flapping" in reasons(timeline.dispatcher, fired.fingerprint)
 
 
+def test_where_it_is_turned_off_every_change_is_told() -> None:
+    timeline = Timeline(lambda: Dispatcher(["a"], PROMPT, flapping=FlapPolicy(enabled=False)))
+    at = flap(timeline, 20)
+    assert len(timeline.until(at)) == 40
+    assert timeline.dispatcher.dump()["overlays"]["flapping"] == []
+
+
 def test_the_histories_of_alerts_at_rest_are_let_go() -> None:
     flapping = Flapping(FlapPolicy(interval_s=60.0))
     flapping.note("a", BAD, 0.0)

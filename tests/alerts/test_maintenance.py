@@ -61,7 +61,7 @@ def test_what_matches_is_held_back_and_what_does_not_is_told() -> None:
     timeline.fire("r", at=5.0, labels={"service": "billing"})
     assert [dict(item.alerts[0].labels)["service"] for item in timeline.until(90.0)] == ["billing"]
     assert reasons(timeline.dispatcher, fired.id)["maintenance"] == (
-        "maintenance upgrade (v2) until 1970-01-01T00:01:35Z"
+        "in maintenance upgrade (v2) until 1970-01-01T00:01:35Z"
     )
     assert [told(item)[:2] for item in timeline.until(120.0)] == [(95.0, "first")]
 

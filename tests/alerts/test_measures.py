@@ -14,7 +14,7 @@ from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Comparison, Labels, NoData, Rule
 from otel_monitor_processors.engine import Engine
 from otel_monitor_processors.measures import Measures
-from otel_monitor_processors.observation import Heartbeat, Level, MetricPoint, Operation, Outcome
+from otel_monitor_processors.observation import Heartbeat, Level, MetricPoint, Operation, Outcome, RulePoint
 
 START = 1_700_000_000.0
 
@@ -110,6 +110,58 @@ def test_a_sample_says_when_it_was_taken_unless_it_is_of_a_window() -> None:
     measures.interests()[MetricPoint](point("a", 11.0, 7.0))
     (newest,), (window,) = list(measures.samples(last, START + 9.0)), list(measures.samples(mean, START + 9.0))
     assert (newest.at, window.at) == (START + 7.0, None)
+
+
+@pytest.mark.parametrize(("interval", "stale_after"), [(10.0, 30.0), (60.0, 180.0)])
+def test_without_a_staleness_a_series_has_no_data_after_three_of_its_intervals(
+    interval: float, stale_after: float
+) -> None:
+    wanted = rule()
+    outage = [point("a", 11.0, at) for at in (0.0, 1_000.0)]
+    series = [point("a", 11.0, 1_000.0 + interval * number) for number in range(1, 4)]
+    measures, last = taken(wanted, *outage, *series), START + 1_000.0 + 3 * interval
+    assert values(measures.samples(wanted, last + stale_after - 0.1)) == {"a": 11.0}
+    assert values(measures.samples(wanted, last + stale_after)) == {}
+
+
+def test_of_a_single_point_the_interval_is_not_known() -> None:
+    measures = taken(rule(), point("a", 11.0))
+    assert values(measures.samples(rule(), START + 299.0)) == {"a": 11.0}
+    assert values(measures.samples(rule(), START + 300.0)) == {}
+
+
+@pytest.mark.parametrize(("aggregation", "percent"), [("mean", 60.0), ("max", 90.0), (None, 30.0)])
+def test_resources_are_aggregated_like_any_metric(aggregation: str | None, percent: float) -> None:
+    wanted = rule("cpu_usage", 1.0, aggregation=aggregation)
+    levels = [Level(START + at, "a", "cpu", used, 1.0) for at, used in ((0.0, 0.9), (10.0, 0.5), (20.0, 0.3))]
+    measures = taken(wanted, *levels, levels[-1]._replace(value=0.4), levels[-1])
+    found = values(measures.samples(wanted, START + 20.0))["a"]
+    assert found == pytest.approx(170.0 / 3 if aggregation == "mean" else percent)
+    assert measures.late == 0
+
+
+def test_a_window_sees_all_of_its_points_and_no_more_are_kept() -> None:
+    wanted = rule(aggregation="rate", threshold=0.0, window_s=900.0)
+    measures = taken(wanted, *[point("a", 2.0, float(at)) for at in range(1, 1_001)])
+    assert values(measures.samples(wanted, START + 1_000.0)) == {"a": 2.0}
+    assert len(measures.dump()["points"][0][2]) == 900
+    assert measures.dropped == 0
+
+
+def test_points_that_a_window_has_no_room_for_are_counted() -> None:
+    wanted = rule(aggregation="rate", threshold=0.0, window_s=2_000.0)
+    assert taken(wanted, *[point("a", 2.0, float(at)) for at in range(1_010)]).dropped == 10
+
+
+def test_points_for_rules_alone_count_like_others() -> None:
+    measures = taken(rule(), RulePoint(*point("a", 11.0)))
+    assert values(measures.samples(rule(), START)) == {"a": 11.0}
+
+
+def test_min_samples_counts_the_points_of_the_window_whatever_the_aggregation() -> None:
+    wanted = rule(min_samples=3)
+    (sample,) = taken(wanted, *[point("a", 11.0, at) for at in (0.0, 50.0, 70.0)]).samples(wanted, START + 80.0)
+    assert sample.samples == 2
 
 
 def test_what_is_said_of_a_value_is_worked_out_when_it_is_asked_for() -> None:

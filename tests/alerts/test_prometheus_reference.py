@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from otel_monitor_processors.alerts.alert import Alert
 from otel_monitor_processors.alerts.lifecycle import Sample, advance
-from otel_monitor_processors.alerts.rule import Comparison, Rule
+from otel_monitor_processors.alerts.rule import Comparison, NoData, Rule
 
 
 @dataclass
@@ -58,6 +58,7 @@ def test_states_are_those_of_the_reference(
         comparison=comparison,
         duration_s=duration,
         keep_firing_for_s=keep,
+        on_no_data=NoData.RESOLVE,
     )
     reference = Reference(duration, keep)
     alert: Alert | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from otel_monitor_processors.alerts.alert import State
-from otel_monitor_processors.alerts.dispatcher import ConflictError, Dispatcher, UnknownAlertError
+from otel_monitor_processors.alerts.dispatcher import Dispatcher
+from otel_monitor_processors.alerts.roster import ConflictError, UnknownAlertError
 from otel_monitor_processors.alerts.route import Route
 from tests.alerts.timeline import Timeline, alert, reasons, told
 
@@ -23,7 +24,7 @@ def test_the_resolution_is_told_and_the_alert_stays_resolved_while_the_condition
     transition = timeline.dispatcher.resolve(fired.id, "ann", 5.0)
     assert transition is not None
     assert (transition.alert.state, transition.previous, transition.at) == (State.RESOLVED, State.FIRING, 5.0)
-    assert transition.reason == "resolved by ann, until the condition has been false once"
+    assert transition.reason == "resolved by ann until the condition has been false once"
     timeline.fire(at=7.0, since=0.0)
     assert [told(item) for item in timeline.until(500.0)] == [(10.0, "all resolved", [], ["r"])]
     assert "resolved by hand" in reasons(timeline.dispatcher, fired.fingerprint)

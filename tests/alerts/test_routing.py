@@ -74,7 +74,7 @@ def test_without_any_channel_the_decision_says_so() -> None:
     timeline = Timeline(lambda: Dispatcher([]))
     fired = timeline.fire("r", at=0.0)
     timeline.until(100.0)
-    assert timeline.dispatcher.decisions(fired.id)[-1].reason == "no channel is enabled"
+    assert timeline.dispatcher.decisions(fired.id)[-1].reason == "no channel of its route is enabled"
 
 
 def test_channels_that_do_not_exist_are_named_with_a_suggestion() -> None:

@@ -15,7 +15,7 @@ from otel_monitor_processors.alerts.lifecycle import Sample
 from otel_monitor_processors.alerts.rule import Comparison, Escalation, NoData, Rule, Severity
 from otel_monitor_processors.patterns.verdict import Pattern
 
-RULE = Rule(name="deep", metric_name="queue.depth", threshold=10.0, keep_no_data_for_s=100.0)
+RULE = Rule(name="deep", metric_name="queue.depth", threshold=10.0, keep_no_data_for_s=100.0, on_no_data=NoData.RESOLVE)
 WAITS = replace(RULE, duration_s=60.0)
 SERIES = (("queue", "q"),)
 
@@ -68,7 +68,10 @@ def test_kept_without_data_an_alert_says_so_and_is_given_up_after_a_time() -> No
     book.see(None)
     alert = book.see(None)
     assert alert is not None
-    assert (alert.state, alert.held) == (State.FIRING, "no data for 15 s: kept firing for 100 s at most")
+    assert (alert.state, alert.held) == (
+        State.FIRING,
+        "no data since 1970-01-01T00:00:30Z: kept firing until 1970-01-01T00:02:10Z at most",
+    )
     assert book.see(None, at=130.0) is None
     assert book.transitions[-2].reason == "given up: no data for 100 s"
 
@@ -130,6 +133,56 @@ def test_a_pattern_that_is_no_longer_there_is_clear_not_without_data() -> None:
     book.now += 15.0
     book.evaluate([])
     assert book.states()[-1] == ("lost", State.RESOLVED)
+
+
+@pytest.mark.parametrize(
+    ("metric", "becomes"), [("queue.depth", "firing"), ("cpu_usage", "firing"), ("error_rate", "inactive")]
+)
+def test_a_rule_that_says_nothing_keeps_what_has_no_data_unless_that_means_that_nothing_was_called(
+    metric: str, becomes: str
+) -> None:
+    book = Book(Rule(name="r", metric_name=metric, threshold=10.0))
+    assert [state(book.see(value)) for value in (11.0, None)] == ["firing", becomes]
+
+
+# -- what keeps an alert ------------------------------------------------------------------------------------
+
+
+def news(book: Book) -> list[tuple[str, str, str]]:
+    return [(item.previous, item.alert.state, item.reason) for item in book.transitions]
+
+
+def test_what_keeps_an_alert_firing_is_told_when_it_begins_and_when_it_ends() -> None:
+    book = Book(replace(RULE, keep_firing_for_s=60.0, on_no_data=NoData.KEEP))
+    for value in (11.0, 5.0, 5.0, 12.0, 12.0, None, None, 12.0):
+        book.see(value)
+    assert news(book) == [
+        ("inactive", "firing", "the condition holds"),
+        ("firing", "firing", "clear since 1970-01-01T00:00:30Z: kept firing until 1970-01-01T00:01:30Z"),
+        ("firing", "firing", "the condition holds again"),
+        ("firing", "firing", "no data since 1970-01-01T00:01:30Z: kept firing until 1970-01-01T00:03:10Z at most"),
+        ("firing", "firing", "the condition holds again"),
+    ]
+    assert [item.is_news for item in book.transitions] == [True, False, False, False, False]
+
+
+def test_a_pending_alert_without_data_says_so_and_then_how_long_it_has_to_wait() -> None:
+    book = Book(replace(WAITS, on_no_data=NoData.KEEP))
+    for value in (11.0, None, None, 11.0):
+        book.see(value)
+    assert [reason for *_, reason in news(book)] == [
+        "duration 60 s not reached before 1970-01-01T00:01:15Z",
+        "no data since 1970-01-01T00:00:30Z: kept pending until 1970-01-01T00:02:10Z at most",
+        "duration 60 s not reached before 1970-01-01T00:01:45Z",
+    ]
+
+
+def test_an_alert_may_be_kept_for_ever() -> None:
+    book = Book(replace(RULE, on_no_data=NoData.KEEP, keep_no_data_for_s=1e15))
+    book.see(11.0)
+    alert = book.see(None)
+    assert alert is not None
+    assert alert.held.endswith("kept firing until 9999-12-31T23:59:59Z at most")
 
 
 # -- fresh samples --------------------------------------------------------------------------------------
@@ -271,6 +324,17 @@ def test_a_restored_alert_that_there_is_no_data_on_for_long_ends_as_any_other() 
     assert book.states() == [("deep", State.RESOLVED)]
 
 
+@pytest.mark.parametrize(("away_s", "is_over"), [(300.0, False), (301.0, True)])
+def test_a_firing_alert_of_a_process_that_was_away_for_long_is_over(away_s: float, *, is_over: bool) -> None:
+    first = Book(RULE).see(11.0)
+    assert first is not None
+    book = restored(RULE, first, 1_000.0, 1_000.0 - away_s)
+    assert book.states() == ([("deep", State.RESOLVED)] if is_over else [])
+    again = book.see(11.0)
+    assert again is not None
+    assert (again.id == first.id) is not is_over
+
+
 @pytest.mark.parametrize(("last_seen_at", "fires_after"), [(None, 60.0), (45.0, 30.0)])
 def test_the_time_of_a_restart_does_not_count_for_a_pending_alert(
     last_seen_at: float | None, fires_after: float
@@ -314,7 +378,9 @@ def test_a_rule_that_cannot_be_evaluated_keeps_its_state_and_raises_an_alert_of_
     assert state(book.book.of("deep", SERIES)) == "firing"
     (about,) = [alert for alert in book.book.active() if alert.rule == "rule_failed"]
     assert dict(about.labels) == {"rule": "deep"}
-    assert "rule deep: RuntimeError: the points are gone; its alerts stay as they are" in about.summary
+    assert about.summary == (
+        "A rule cannot be evaluated; its alerts stay as they are: deep: RuntimeError: the points are gone"
+    )
     book.evaluate(broken())
     assert book.states().count(("rule_failed", State.FIRING)) == 1
     book.see(11.0)

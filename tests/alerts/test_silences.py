@@ -95,7 +95,7 @@ def test_an_alert_that_goes_on_after_its_silence_is_news() -> None:
     timeline.silence("rule=r", 1.0, 35.0)
     timeline.until(60.0)
     assert [told(item)[:2] for item in timeline.sent] == [(0.0, "first"), (40.0, "new alerts")]
-    assert reasons(timeline.dispatcher, fired.id)["silence"].startswith("no longer: silenced by ann")
+    assert reasons(timeline.dispatcher, fired.id)["silence"].startswith("no longer silenced by ann")
 
 
 def test_who_was_told_that_it_fires_is_told_that_it_is_over_even_if_silenced_meanwhile() -> None:

@@ -51,6 +51,10 @@ class Alertmanager(Server):
 
     def active(self) -> dict[str, Any]:
         """The alerts that it has as firing, by `alertname` and `severity`."""
+        return {f"{alert['labels']['alertname']} {alert['labels']['severity']}": alert for alert in self.all_active()}
+
+    def all_active(self) -> list[Any]:
+        """The alerts that it has as firing."""
         with urllib.request.urlopen(f"{self.url}/api/v2/alerts?active=true", timeout=5) as answer:
-            alerts = json.loads(answer.read())
-        return {f"{alert['labels']['alertname']} {alert['labels']['severity']}": alert for alert in alerts}
+            alerts: list[Any] = json.loads(answer.read())
+        return alerts

@@ -31,10 +31,13 @@ class Sink:
     at_data: str = "250 taken"
     hang_at_data: threading.Event | None = None
     sessions: list[Session] = field(default_factory=list)
+    _messages: list[EmailMessage] = field(default_factory=list)
 
     @property
     def messages(self) -> list[EmailMessage]:
-        return [parsed(envelope) for envelope in self.envelopes]
+        """What has been received, each parsed once, when it is first asked for."""
+        self._messages += map(_parsed, self.envelopes[len(self._messages) :])
+        return self._messages
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]
@@ -54,7 +57,7 @@ class Sink:
         return self.at_data
 
 
-def parsed(envelope: Envelope) -> EmailMessage:
+def _parsed(envelope: Envelope) -> EmailMessage:
     assert isinstance(envelope.content, bytes)
     message = message_from_bytes(envelope.content, policy=default)
     assert isinstance(message, EmailMessage)

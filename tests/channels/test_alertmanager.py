@@ -70,14 +70,14 @@ def statuses(told: Peer, rule: str) -> list[str]:
 
 def test_it_shows_the_alert_and_resolves_it(alertmanager: Alertmanager, told: Peer) -> None:
     channel, fired = channel_to(f"{alertmanager.url}/", resend=60), fresh("shown")
-    assert channel.send(notification(fired)) == Delivered("1 alerts")
+    assert channel.send(notification(fired)) == Delivered("1 alert")
     shown = eventually(lambda: alertmanager.active().get("shown critical"))
     assert shown["labels"] == {"alertname": "shown", "severity": "critical", "service": "shop", "worker": "w3"}
     assert shown["annotations"]["summary"] == "no heartbeat for 2.1 s"
     assert shown["annotations"]["traces"] == "4bf92f3577b34da6a3ce929d0e0e4736"
     eventually(lambda: statuses(told, "shown") == ["firing"])
     done = replace(fired, state=State.RESOLVED, resolved_at=time.time())
-    assert channel.send(notification(done, number=2)) == Delivered("1 alerts")
+    assert channel.send(notification(done, number=2)) == Delivered("1 alert")
     eventually(lambda: "shown critical" not in alertmanager.active())
     eventually(lambda: statuses(told, "shown") == ["firing", "resolved"])
 
@@ -91,7 +91,7 @@ def test_it_keeps_the_alert_while_it_is_refreshed_and_ends_it_when_not(alertmana
         due = channel.next_refresh()
         assert due is not None
         if time.time() >= due:
-            assert channel.refresh(time.time()) == Delivered("1 alerts")
+            assert channel.refresh(time.time()) == Delivered("1 alert")
         assert "kept critical" in alertmanager.active()
         return time.monotonic() > until
 
@@ -122,7 +122,7 @@ def test_an_alert_that_becomes_worse_is_one_alert_at_a_time(alertmanager: Alertm
 
 def test_hostile_labels_are_taken_as_they_were_made_valid(alertmanager: Alertmanager) -> None:
     one = replace(hostile().alerts[0], fired_at=time.time(), active_at=time.time())
-    assert channel_to(alertmanager.url).send(notification(one)) == Delivered("1 alerts")
+    assert channel_to(alertmanager.url).send(notification(one)) == Delivered("1 alert")
     shown = next(value for name, value in alertmanager.active().items() if name.startswith("x\r\nBcc"))
     assert all(name.replace("_", "").isalnum() for name in shown["labels"])
     assert len(shown["labels"]["long"]) == 1000
@@ -201,7 +201,7 @@ def test_what_fires_no_longer_elsewhere_is_no_longer_told(peer: Peer) -> None:
     channel, one, two = channel_to(peer.url, clock=lambda: AT), alert("one"), alert("two")
     channel.send(notification(one, two))
     peer.requests.clear()
-    assert channel.refresh(AT + 1, active={two.id}) == Delivered("1 alerts")
+    assert channel.refresh(AT + 1, active={two.id}) == Delivered("1 alert")
     assert [item["labels"]["alertname"] for item in peer.requests[0].json()] == ["two"]
 
 
@@ -209,7 +209,7 @@ def test_after_a_restart_it_goes_on_telling_what_fires(peer: Peer) -> None:
     channel = channel_to(peer.url, clock=lambda: AT)
     channel.resume([alert("one"), resolved(alert("two"))])
     assert channel.next_refresh() == AT
-    assert channel.refresh(AT) == Delivered("1 alerts")
+    assert channel.refresh(AT) == Delivered("1 alert")
     assert [item["labels"]["alertname"] for item in peer.requests[0].json()] == ["one"]
 
 
@@ -219,7 +219,7 @@ def test_an_alertmanager_that_is_down_is_told_at_the_next_time(peer: Peer) -> No
     peer.will(answer(503), answer(200))
     assert channel.refresh(AT + 60) == Retry("HTTP 503 ok")
     assert channel.next_refresh() == AT + 120
-    assert channel.refresh(AT + 120) == Delivered("1 alerts")
+    assert channel.refresh(AT + 120) == Delivered("1 alert")
 
 
 def test_the_end_of_an_earlier_episode_does_not_end_the_next(peer: Peer) -> None:

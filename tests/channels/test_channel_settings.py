@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_monitor.channels.catalogue import build, channels_of, problems_of_channels, send_test
+from otel_monitor.channels.catalogue import build, channels_of, problems_of_channels
 from otel_monitor.channels.channel import Delivered
 from otel_monitor.channels.http_target import HttpOptions
 from otel_monitor.channels.secret import PlainUrl, Secret
@@ -17,8 +17,7 @@ from otel_monitor.errors import ConfigurationError
 from otel_monitor.settings import Settings
 from otel_monitor.settings_channels import TYPES
 from otel_monitor_processors.alerts.alert import Alert
-from tests.channels.http_peer import Peer
-from tests.channels.notifications import AT, notification
+from tests.channels.notifications import notification
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "am": {"type": "alertmanager", "url": "http://alertmanager:9093", "resend": 30},
@@ -203,11 +202,3 @@ def test_a_configured_channel_takes_the_place_of_the_flags(tmp_path: Path) -> No
 def test_email_that_is_switched_on_needs_a_channel() -> None:
     (problem,) = problems_of_channels(settings_of({}, OTEL_MONITOR_ENABLE_EMAIL_NOTIFICATIONS=True))
     assert str(problem).startswith("enable_email_notifications: true, but no channel is of type email: add channels ")
-
-
-def test_every_channel_can_be_tried_out(peer: Peer) -> None:
-    channel = build(settings_of({"hook": {"type": "webhook", "url": peer.url}}).channels)["hook"]
-    assert send_test(channel, AT) == Delivered("HTTP 200 ok")
-    document = peer.requests[0].json()
-    assert (document["test"], document["reason"]) == (True, "test")
-    assert (document["alerts"][0]["rule"], document["alerts"][0]["severity"]) == ("otel_monitor_test", "info")

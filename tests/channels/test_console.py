@@ -14,7 +14,10 @@ import pytest
 
 from otel_monitor.channels.channel import Delivered, Retry
 from otel_monitor.channels.console import ConsoleChannel
-from tests.channels.notifications import alert, hostile, notification, resolved
+from otel_monitor_processors import drops
+from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
+from otel_monitor_processors.otel.console import ConsoleNotifier
+from tests.channels.notifications import AT, alert, hostile, notification, resolved
 
 LINE = (
     "otel-monitor: 16:00:00 ALERT firing [critical] worker_lost service=shop worker=w3: no heartbeat for 2.1 s "
@@ -98,6 +101,45 @@ def test_a_pipe_that_nobody_reads_is_waited_for_only_so_long() -> None:
         receipt = ConsoleChannel("c", stream=stream, timeout=0.1).send(notification())
         assert isinstance(receipt, Retry)
         assert time.monotonic() - began < 2
+    os.close(reading)
+
+
+def at_once(stream: io.TextIOBase, one: Alert) -> None:
+    """What is written where no channel is configured."""
+    ConsoleNotifier(stream)(AlertTransition(AT, one, State.PENDING, "it is so"))  # type: ignore[arg-type]  # all are
+
+
+def test_the_line_that_is_written_at_once_is_the_same(terminal: tuple[int, io.TextIOWrapper]) -> None:
+    plain = io.StringIO()
+    at_once(plain, alert())
+    assert plain.getvalue() == LINE
+    shown, stream = terminal
+    at_once(stream, alert())
+    assert b" \x1b[1;31mALERT firing [critical]\x1b[0m worker_lost " in os.read(shown, 4096)
+
+
+def test_hostile_texts_do_nothing_to_a_console_that_is_told_at_once() -> None:
+    stream = io.StringIO()
+    at_once(stream, hostile().alerts[0])
+    text = stream.getvalue()
+    assert text.count("\n") == len(text.splitlines()) == 1
+    assert len(text) <= 2001
+    assert all(character.isprintable() or character in "\ufffd\n" for character in text)
+
+
+def test_a_pipe_that_nobody_reads_holds_up_what_is_told_at_once_no_longer_than_a_moment() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(writing, "w") as stream:
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)
+        before = drops.snapshot().get(("console", "not_written"), 0)
+        began = time.monotonic()
+        at_once(stream, alert())
+        assert time.monotonic() - began < 2.0
+        assert drops.snapshot()["console", "not_written"] == before + 1
     os.close(reading)
 
 

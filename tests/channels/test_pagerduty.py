@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from otel_monitor.channels.catalogue import send_test
 from otel_monitor.channels.channel import Delivered, Rejected, Retry
 from otel_monitor.channels.http_target import HttpOptions
 from otel_monitor.channels.pagerduty import PagerDutyChannel
 from otel_monitor.channels.secret import PlainUrl, Secret
+from otel_monitor.channels.trial import send_test
 from otel_monitor_processors.alerts.rule import Severity
 from tests.channels.http_peer import Peer, answer, hang
 from tests.channels.notifications import AT, alert, hostile, notification, resolved
@@ -37,8 +37,8 @@ def events(peer: Peer) -> list[Any]:
 def test_an_alert_triggers_an_incident_and_resolves_the_same(peer: Peer) -> None:
     peer.will(answer(202, '{"status":"success"}'))
     channel, fired = pagerduty(peer), alert()
-    assert channel.send(notification(fired)) == Delivered("1 events")
-    assert channel.send(notification(resolved(fired), number=2)) == Delivered("1 events")
+    assert channel.send(notification(fired)) == Delivered("1 event")
+    assert channel.send(notification(resolved(fired), number=2)) == Delivered("1 event")
     trigger, resolve = events(peer)
     assert (trigger["event_action"], resolve["event_action"]) == ("trigger", "resolve")
     assert trigger["dedup_key"] == resolve["dedup_key"] == fired.fingerprint
@@ -114,7 +114,7 @@ def test_the_end_of_an_earlier_episode_does_not_end_the_incident_of_the_next(pee
 
 
 def test_the_test_message_opens_an_incident_and_ends_it(peer: Peer) -> None:
-    assert send_test(pagerduty(peer), AT) == Delivered("1 events")
+    assert send_test(pagerduty(peer), AT) == Delivered("1 event")
     trigger, resolve = events(peer)
     assert trigger["payload"]["summary"].startswith("[TEST] otel_monitor_test channel=p: This is a test")
     assert (resolve["event_action"], resolve["dedup_key"]) == ("resolve", trigger["dedup_key"])

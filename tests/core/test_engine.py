@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,8 @@ from otel_monitor_processors.observation import (
     Outcome,
     TraceRef,
 )
+from otel_monitor_processors.patterns.finding import Finding
+from otel_monitor_processors.patterns.resource_exhaustion.detector import ResourceExhaustion
 
 START = 1_700_000_000.0
 SLOW = Rule(name="slow", metric_name="response_time", threshold=100.0, severity=Severity.WARNING, window_s=10.0)
@@ -219,3 +222,23 @@ def test_a_reset_engine_knows_nothing() -> None:
     engine.observe(_mixed(1))
     engine.reset()
     assert engine.dump() == Engine(RULES).dump()
+
+
+def test_detectors_are_asked_at_every_grid_point_whatever_the_rules_keep() -> None:
+    class Asked(ResourceExhaustion):
+        def __init__(self) -> None:
+            super().__init__()
+            self.times: list[float] = []
+
+        def findings(self, now: float) -> Iterable[Finding]:
+            self.times.append(now - START)
+            return super().findings(now)
+
+    detector = Asked()
+    engine = Engine([], [detector])
+    for second in (0, 30, 900):
+        engine.observe([Level(START + second, "w1", "disk", 0.5, 1.0)])
+        engine.advance(START + second + 30)
+    assert set(range(1, 61)) <= set(detector.times)
+    assert set(range(901, 931)) <= set(detector.times)
+    assert len(detector.times) < 930  # ten minutes after the last observation nothing is expected

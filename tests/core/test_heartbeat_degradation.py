@@ -269,6 +269,64 @@ def test_heartbeats_that_only_metrics_tell_of_have_stopped_when_the_age_of_the_l
     assert [(v.scope, v.sources) for v in verdicts if v.scope == "lost"] == [("lost", ("w2",))]
 
 
+def test_long_gaps_are_not_learned_before_it_is_clear_that_nothing_is_wrong() -> None:
+    fleet = Fleet(0)
+    verdicts: list[Verdict] = []
+    for export in range(24):
+        means = {f"w{index}": 0.9 if export >= 10 and index == 2 else 0.252 for index in range(4)}
+        verdicts += metrics(fleet, START + export, means, dict.fromkeys(means, 0.1))
+    assert [(v.scope, v.sources) for v in verdicts] == [("late", ("w2",))]
+    assert verdicts[0].evidence["late"]["w2"]["interval_s"] == pytest.approx(0.252, abs=1e-3)
+
+
+def test_late_heartbeats_stand_out_where_records_get_lost() -> None:
+    fleet, chance = Fleet(8), random.Random(3)
+    beats = [
+        Heartbeat(START + at + 0.1 * index + late * chance.uniform(0.0, 8.0), f"w{index}", "orchestrator")
+        for at in range(0, 1_200, 5)
+        for index, late in enumerate((0, 0, 0, at >= 1_000, 0, 0, 0, 0))
+        if chance.random() > 0.08
+    ]
+    verdicts: list[Verdict] = []
+    for beat in sorted(beats, key=lambda beat: beat.at):
+        verdicts += fleet.feed(beat)
+    assert [(v.scope, v.sources) for v in verdicts] == [("late", ("w3",))]
+    assert verdicts[0].at - (START + 1_000.0) <= 60.0
+
+
+def event_loops(fleet: Fleet, blocked: set[str], seconds: int) -> list[Verdict]:
+    """Heartbeats in their rhythm, and every second how late the workers' event loops are."""
+    verdicts: list[Verdict] = []
+    for second in range(seconds):
+        verdicts += fleet.run(1.0)
+        for index in range(6):
+            delay_s = 0.4 if f"w{index}" in blocked else 0.001 + 0.001 * (second % 3)
+            verdicts += fleet.feed(MetricPoint(fleet.now, f"w{index}", "orchestrator.event_loop.delay", (), delay_s))
+    return verdicts
+
+
+def test_a_worker_whose_event_loop_is_blocked_is_named_though_its_heartbeats_keep_their_rhythm() -> None:
+    fleet = Fleet(6)
+    assert event_loops(fleet, set(), 30) == []
+    began = fleet.now
+    (verdict,) = event_loops(fleet, {"w2"}, 20)
+    assert (verdict.scope, verdict.sources) == ("late", ("w2",))
+    assert verdict.at - began <= 12.0
+    assert "event loop" in verdict.summary
+
+
+def test_event_loops_that_are_blocked_together_are_nothing_of_the_workers_own() -> None:
+    fleet = Fleet(6)
+    assert event_loops(fleet, set(), 30) == []
+    assert event_loops(fleet, {f"w{index}" for index in range(6)}, 60) == []
+
+
+def test_an_event_loop_that_is_late_by_less_than_a_heartbeat_notices_raises_nothing() -> None:
+    fleet = Fleet(6, interval_s=5.0)
+    assert event_loops(fleet, set(), 120) == []
+    assert event_loops(fleet, {"w2"}, 60) == []
+
+
 def test_a_restored_state_continues_identically() -> None:
     one, other = Fleet(5), Fleet(5)
     for fleet in (one, other):

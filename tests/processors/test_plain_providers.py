@@ -47,8 +47,8 @@ from otel_monitor_processors.observation import (
     Operation,
     Outcome,
 )
+from otel_monitor_processors.otel.console import ConsoleNotifier
 from otel_monitor_processors.otel.driver import driver_of
-from otel_monitor_processors.otel.emitter import ConsoleNotifier
 from otel_monitor_processors.otel.notify import notify
 
 RESOURCE = Resource({"service.name": "shop", "service.instance.id": "w1"})

@@ -136,6 +136,54 @@ def fleet(seconds: int = 60, workers: int = 3, *, lost: str = "", lost_at: int =
     return lines
 
 
+def busy_fleet(seconds: int = 60, workers: int = 4, *, lost: str = "", lost_at: int = 30) -> list[str]:
+    """A fleet that says everything there is to say: of every role, signal and kind of metric."""
+    lines = []
+    for second in range(seconds):
+        at_s = START_S + second
+        names = [f"w{number}" for number in range(workers)]
+        alive = [name for name in names if name != lost or second < lost_at]
+        changes = [("register", name) for name in names] if second == 0 else []
+        changes += [("handle_failure", lost)] if lost and second == lost_at + 8 else []
+        roles = [*changes, ("assign", alive[second % len(alive)]), ("rebalance", alive[0])]
+        lines.append(logs_line("boss", *(beat(at_s + 0.1, name) for name in alive)))
+        lines.append(spans_line("boss", *(_role(at_s + 0.2 + 0.01 * i, *role) for i, role in enumerate(roles))))
+        lines += [spans_line(name, *_work(at_s + 0.3 + 0.01 * i, second)) for i, name in enumerate(alive)]
+        if second % 5 == 0:
+            lines += [metrics_line(name, *_metrics(at_s + 0.7, second)) for name in alive]
+        if second % 7 == 3:
+            lines.append(logs_line(alive[-1], log(at_s + 0.8, 17, "out of it", exception__type="ValueError")))
+    return lines
+
+
+def _role(at_s: float, role: str, worker: str) -> Json:
+    kind = {"register": 2, "assign": 4}.get(role, 1)
+    given = {"orchestrator.operation.name": role, "orchestrator.worker.id": worker, "orchestrator.task.id": f"{at_s}"}
+    return span(at_s, f"{role} order", kind, 0.01, given=given)
+
+
+def _work(at_s: float, second: int) -> list[Json]:
+    process = {"orchestrator.operation.name": "process", "orchestrator.task.name": "order"}
+    return [
+        span(at_s, "process order", 5, given=process, error="builtins.ValueError" if second % 20 == 9 else ""),
+        span(at_s + 0.05, "SELECT", 3, 0.02, given={"db.system.name": "postgresql", "server.address": "db-1"}),
+        span(at_s + 0.06, "POST", 3, 0.03, given={"server.address": "bank", "http.response.status_code": 200}),
+    ]
+
+
+def _metrics(at_s: float, second: int) -> list[Json]:
+    return [
+        gauge(at_s, "process.cpu.utilization", 0.3),
+        gauge(at_s, "system.memory.utilization", 0.5 + 0.01 * (second % 3)),
+        gauge(at_s, "queue.usage", 5.0 + second % 4, "{item}"),
+        gauge(at_s, "queue.limit", 50.0, "{item}"),
+        total(at_s, "jobs.done", 10.0 * second, START_S - 9.0),
+        total(at_s, "orchestrator.errors", 1.0, START_S + second - 4.0, cumulative=False),
+        histogram(at_s, "db.client.operation.duration", 20 * second, 0.4 * second, db__system__name="postgresql"),
+        histogram(at_s, "orchestrator.operation.duration", 10 * second, 1.0 * second),
+    ]
+
+
 class Recorder(Engine):
     """An engine that remembers what it was given."""
 

@@ -63,6 +63,8 @@ BROKEN_RECORDS = {
     "time is no number": spans_line("w1", span(START_S, endTimeUnixNano="soon")),
     "time is fractional": spans_line("w1", span(START_S, endTimeUnixNano=1.5)),
     "time beyond all floats": spans_line("w1", span(START_S, endTimeUnixNano="9" * 400)),
+    "time beyond 64 bits": metrics_line("w1", gauge(1e21, "m", 1.0)),
+    "time as a text beyond 64 bits": spans_line("w1", span(START_S, endTimeUnixNano=str(2**64))),
     "id is not hexadecimal": spans_line("w1", span(START_S, traceId="xyz")),
     "kind is a list": spans_line("w1", span(START_S) | {"kind": []}),
     "span is a text": spans_line("w1", "span"),
@@ -90,7 +92,7 @@ BROKEN_RECORDS = {
     "broken", [*BROKEN_LINES.values(), *BROKEN_RECORDS.values()], ids=[*BROKEN_LINES, *BROKEN_RECORDS]
 )
 def test_one_broken_thing_is_counted_and_named_and_the_rest_is_read(broken: str, tmp_path: Path) -> None:
-    content = [*fleet(8), broken, *fleet(8)[-4:]]
+    content = [*fleet(8), broken, *fleet(9)[-4:]]
     data = "".join(content).encode(errors="surrogateescape")
     played = play(tmp_path, data)
     assert played.summary["malformed"] == 1
@@ -201,7 +203,7 @@ def test_source_names_without_end_are_bounded_and_raise_nothing(tmp_path: Path) 
     assert played.summary["spans"] == names
     assert played.of("verdict") == []
     assert played.of("alert") == []
-    assert any("series or sources more than are kept at a time" in text for text in played.said)
+    assert any("sources, series or tasks more than are kept at a time" in text for text in played.said)
 
 
 # -- properties -------------------------------------------------------------------------------------------

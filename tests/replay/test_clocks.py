@@ -69,6 +69,14 @@ def test_lines_that_were_held_up_make_no_clock_wrong() -> None:
         assert set(off) == {0.0}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_lines_in_disorder_make_no_clock_wrong(seed: int) -> None:
+    rng = random.Random(seed)
+    clocks = ClockOffsets()
+    for records in sorted(lines(dict.fromkeys("abcdef", 0.0)), key=lambda line: line[0].at_s + rng.uniform(0.0, 4.5)):
+        assert clocks.corrected(records) is records
+
+
 def test_two_senders_cannot_tell_whose_clock_is_wrong() -> None:
     off = corrected({"a": 0.0, "b": 20.0})
     assert set(off["a"]) == {0.0}

@@ -104,6 +104,33 @@ def test_roles_links_and_databases_are_told_apart(tmp_path: Path) -> None:
     assert {Assignment, Membership, DatabaseOperation, Heartbeat, ErrorLog} <= set(kinds)
 
 
+@pytest.mark.parametrize("error", ["", "builtins.ConnectionResetError", "asyncio.exceptions.CancelledError"])
+@pytest.mark.parametrize(
+    ("role", "kind", "told_when_it_fails"),
+    [
+        ("assign", 4, False),
+        ("rebalance", 1, False),
+        ("register", 2, False),
+        ("deregister", 2, False),
+        ("handle_failure", 1, True),
+    ],
+)
+def test_an_assignment_or_a_registration_that_fails_has_not_come_about(
+    role: str, kind: int, told_when_it_fails: bool, error: str, tmp_path: Path
+) -> None:
+    given = {"orchestrator.operation.name": role, "orchestrator.worker.id": "w3"}
+    seen = observed(tmp_path, spans_line("boss", span(START_S, f"{role} x", kind, given=given, error=error)))
+    facts = [item for item in seen if isinstance(item, Assignment | Membership)]
+    assert len(facts) == (role != "rebalance" and (not error or told_when_it_fails))
+
+
+@pytest.mark.parametrize("severity", [0, 13, 17, 21])
+def test_an_exception_that_was_logged_says_how_severe_it_is(severity: int, tmp_path: Path) -> None:
+    (error,) = observed(tmp_path, logs_line("w1", log(START_S, severity, exception__type="MemoryError")))
+    assert isinstance(error, ErrorLog)
+    assert error.severity == severity
+
+
 def test_the_body_of_an_error_tells_what_it_means_where_no_attribute_does(tmp_path: Path) -> None:
     (error,) = observed(tmp_path, logs_line("w1", log(START_S, 17, "cannot go on: Connection refused")))
     assert isinstance(error, ErrorLog)

@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from otel_monitor_processors.observation import Heartbeat, Level, MetricPoint
+from otel_monitor_processors.otel.increases import Increase, Increases, Total
 from otel_monitor_processors.otel.metric import metrics_of
 from otel_monitor_processors.otel.metric_mapping import DataPoint, Metric, MetricKind, MetricMapping
 from tests.replay.recordings import (
@@ -27,11 +28,14 @@ from tests.replay.recordings import (
     histogram,
     logs_line,
     metrics_line,
+    nanos,
     observed,
     play,
     point,
     total,
 )
+
+MEMORY = ("memory", "process.memory", "system.memory")
 
 
 def points(folder: Path, *exports: list[Json]) -> list[tuple[float, str, float]]:
@@ -69,6 +73,64 @@ def test_a_series_that_began_within_the_recording_is_known_from_its_beginning(tm
         [total(START_S + 9, "new", 4.0, START_S + 5)],
     ]
     assert (9.0, "new", 4.0) in points(tmp_path, *exports)
+
+
+def worker_failures(at_s: float, start_s: float, **counts: float) -> Json:
+    """As the SDK exports them: a series appears with its first failure."""
+    metric = total(at_s, "orchestrator.worker.failures", 0.0)
+    metric["sum"]["dataPoints"] = [
+        point(at_s, value, orchestrator__failure__reason=reason) | {"startTimeUnixNano": nanos(start_s)}
+        for reason, value in counts.items()
+    ]
+    return metric
+
+
+def test_a_counter_that_first_appears_at_1_has_counted_1_if_nothing_else_is_cumulative(tmp_path: Path) -> None:
+    exports = [[gauge(START_S, "other", 1.0)], [worker_failures(START_S + 60, START_S + 55, exit=1.0)]]
+    assert points(tmp_path, *exports)[-1] == (60.0, "orchestrator.worker.failures", 1.0)
+
+
+def test_a_series_that_appears_beside_others_of_its_metric_counts_from_0_however_old_the_program(
+    tmp_path: Path,
+) -> None:
+    old_s = START_S - 9_000.0
+    exports = [
+        [worker_failures(START_S, old_s, oom=7.0)],
+        [worker_failures(START_S + 60, old_s, oom=7.0, exit=1.0)],
+        [worker_failures(START_S + 120, old_s, oom=7.0, exit=1.0, error=2.0)],
+    ]
+    assert [value for at, _, value in points(tmp_path, *exports) if at > 0.0] == [0.0, 1.0, 0.0, 0.0, 2.0]
+
+
+def test_a_metric_whose_series_come_in_parts_is_not_taken_for_new(tmp_path: Path) -> None:
+    old_s = START_S - 9_000.0
+    parts = [
+        [worker_failures(START_S + cycle + part, old_s, **{f"reason{part}": 1_000.0 + cycle})]
+        for cycle in (0.0, 60.0)
+        for part in range(4)
+    ]
+    assert {value for _, _, value in points(tmp_path, *parts)} == {60.0}
+
+
+def test_a_start_time_that_is_the_point_s_own_says_that_the_start_is_not_known(tmp_path: Path) -> None:
+    exports = [
+        [gauge(START_S, "other", 1.0)],
+        [total(START_S + 10, "jobs.done", 500.0, START_S + 10)],
+        [total(START_S + 20, "jobs.done", 507.0, START_S + 10)],
+        [total(START_S + 30, "jobs.done", 900.0, START_S + 30)],
+        [total(START_S + 40, "jobs.done", 901.0, START_S + 30)],
+    ]
+    assert points(tmp_path, *exports)[1:] == [(20.0, "jobs.done", 7.0), (40.0, "jobs.done", 1.0)]
+
+
+def test_series_that_were_let_go_for_want_of_room_are_not_taken_for_new() -> None:
+    increases = Increases(max_series=2)
+    increases.look_from(0.0)
+    for at_s, name in ((10.0, "a"), (11.0, "b"), (12.0, "c")):
+        assert increases.take(name, Total(5.0, at_s, 100.0)) == Increase(100.0)
+    assert increases.take("a", Total(5.0, 20.0, 101.0)) is None  # it is the same counter
+    assert increases.take("d", Total(15.0, 20.0, 3.0)) == Increase(3.0)
+    assert increases.dropped == 3
 
 
 def test_the_order_of_arrival_does_not_change_an_increase(tmp_path: Path) -> None:
@@ -147,10 +209,69 @@ def test_cached_memory_is_not_used_memory(tmp_path: Path) -> None:
     assert levels(tmp_path, [metric]) == {"memory": (0.4, 1.0)}
 
 
-def test_the_fullest_disk_counts(tmp_path: Path) -> None:
-    disks = [point(START_S, value, mountpoint=mount) for mount, value in (("/", 0.4), ("/data", 0.95), ("/boot", 0.1))]
+def test_the_fullest_disk_counts_and_each_is_told_of_by_its_own_name(tmp_path: Path) -> None:
+    disks = [point(START_S, value, mountpoint=mount) for mount, value in (("/", 0.4), ("/data", 0.95))]
     metric = {"name": "system.filesystem.utilization", "unit": "1", "gauge": {"dataPoints": disks}}
-    assert levels(tmp_path, [metric]) == {"disk": (0.95, 1.0)}
+    assert levels(tmp_path, [metric]) == {
+        "disk": (0.95, 1.0),
+        "system.filesystem,mountpoint=/": (0.4, 1.0),
+        "system.filesystem,mountpoint=/data": (0.95, 1.0),
+    }
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        [gauge(START_S, "system.memory.utilization", -0.1)],
+        [gauge(START_S, "k8s.volume.available", 12.0, "By"), gauge(START_S, "k8s.volume.capacity", 10.0, "By")],
+    ],
+)
+def test_less_than_nothing_is_no_level(export: list[Json], tmp_path: Path) -> None:
+    assert levels(tmp_path, export) == {}
+
+
+def test_disks_without_number_are_told_of_by_name_only_so_many(tmp_path: Path) -> None:
+    disks = [point(START_S, number / 100.0, mountpoint=f"/mnt/{number}") for number in range(100)]
+    metric = {"name": "system.filesystem.utilization", "unit": "1", "gauge": {"dataPoints": disks}}
+    found = levels(tmp_path, [metric], [metric])
+    assert len(found) == 1 + 16
+    assert found["disk"] == (0.99, 1.0)
+
+
+def test_a_process_that_fills_its_memory_is_not_hidden_by_the_steady_memory_of_its_machine(tmp_path: Path) -> None:
+    exports = []
+    for step in range(5):
+        at_s = START_S + 10.0 * step
+        exports.append(
+            [gauge(at_s, "process.memory.utilization", 0.1 * step), gauge(at_s, "system.memory.utilization", 0.6)]
+        )
+    seen = observed(tmp_path, *[metrics_line("w1", *export) for export in exports])
+    told = {name: [item.value for item in seen if isinstance(item, Level) and item.resource == name] for name in MEMORY}
+    assert told == {
+        "memory": [0.6] * 5,
+        "process.memory": [pytest.approx(0.1 * step) for step in range(5)],
+        "system.memory": [0.6] * 5,
+    }
+
+
+def test_metrics_of_one_resource_that_are_exported_by_turns_do_not_make_it_jump(tmp_path: Path) -> None:
+    exports = []
+    for step in range(12):
+        name, share = ("system", 0.7) if step % 3 == 0 else ("process", 0.1)
+        exports.append([gauge(START_S + 10.0 * step, f"{name}.memory.utilization", share)])
+    seen = observed(tmp_path, *[metrics_line("w1", *export) for export in exports])
+    assert [item.value for item in seen if isinstance(item, Level) and item.resource == "memory"] == [0.7] * 4
+
+
+def test_a_metric_that_is_not_exported_any_more_leaves_the_name_to_the_others(tmp_path: Path) -> None:
+    exports = [[gauge(START_S, "system.memory.utilization", 0.7)]]
+    exports += [[gauge(START_S + 60.0 * step, "process.memory.utilization", 0.1)] for step in range(1, 8)]
+    assert levels(tmp_path, *exports)["memory"] == (0.1, 1.0)
+
+
+def test_of_two_metrics_of_the_cpu_the_busier_counts_alone(tmp_path: Path) -> None:
+    export = [gauge(START_S, "process.cpu.utilization", 0.2), gauge(START_S, "system.cpu.utilization", 0.9)]
+    assert levels(tmp_path, export, export) == {"cpu": (0.9, 1.0)}
 
 
 @pytest.mark.parametrize(

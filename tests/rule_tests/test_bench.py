@@ -38,7 +38,7 @@ def test_the_recorded_cases_of_prometheus_come_out_the_same(case: dict[str, Any]
     for name, values in case["series"].items():
         bench.add(f'm{{series="{name}"}}', values, case["sample_interval"])
     for check in case["checks"]:
-        states = {dict(alert.labels)["series"]: str(alert.state) for alert in bench.run_until(check["at"])}
+        states = {dict(alert.labels).get("series", ""): str(alert.state) for alert in bench.run_until(check["at"])}
         assert {name: states.get(name, "inactive") for name in case["series"]} == check["states"], check["at"]
 
 
@@ -62,6 +62,15 @@ def test_built_in_metrics_are_given_as_they_are() -> None:
     bench.add('response_time{instance="w1",service="s"}', "6000")
     (alert,) = bench.run_until(0.0)
     assert dict(alert.labels) == {"instance": "w1", "service": "s"}
+
+
+def test_for_a_rate_a_series_is_a_counter_that_may_begin_anew() -> None:
+    busy = Rule(name="busy", metric_name="jobs", threshold=0.9, aggregation="rate", window_s=120.0)
+    many = Rule(name="many", metric_name="jobs", threshold=170.0, on_no_data=NoData.RESOLVE)
+    bench = RuleBench([busy, many], 60.0)
+    bench.add('jobs{queue="q"}', "0+30x2 120 180 60 stale 60x5")
+    rates = {at: [alert.rule for alert in bench.run_until(at)] for at in range(0, 600, 60)}
+    assert {at: rules for at, rules in rates.items() if rules} == {240: ["busy", "many"], 300: ["busy"]}
 
 
 def test_rules_on_patterns_look_at_confidences() -> None:

@@ -127,24 +127,61 @@ def test_every_error_of_a_file_is_said_at_once_with_its_place(bench: Bench) -> N
           - input_series:
               - {series: 'up{job=a}', values: "1 two"}
             alert_rule_test:
-              - {alertname: slow, exp_alerts: [{state: broken}]}
+              - {alertname: slow, exp_alerts: [{state: fireing}]}
             promql_expr_test: [{expr: up}]
             intervall: 1m
         """
     )
     assert code == 1
-    lines = err.splitlines()
-    for expected in (
-        "evaluation_interval: 'soon' is not a duration",
-        "alert_rules.slow.threshold: expected a number",
-        "tests[0].input_series[0].series: 'job=a' is not a label",
-        "tests[0].input_series[0].values: 'two' is not a value",
-        "tests[0].alert_rule_test[0].eval_time: required",
-        "tests[0].alert_rule_test[0].exp_alerts[0].state: expected pending or firing",
-        "tests[0].promql_expr_test: there is no PromQL here",
-        "tests[0].intervall: ",
-    ):
-        assert any(f"tests.yml: {expected}" in line for line in lines), (expected, err)
+    assert err.splitlines() == [
+        f"otel-monitor: tests.yml:{line}: {problem}"
+        for line, problem in (
+            (2, "evaluation_interval: 'soon' is not a duration: expected something like 30s, 5m or 1h30m"),
+            (7, "tests[0].input_series[0].series: 'job=a' is not a label: expected label=\"value\""),
+            (
+                7,
+                (
+                    "tests[0].input_series[0].values: 'two' is not a value: "
+                    "expected a number, a+bxn, a-bxn, axn, _, _xn or stale"
+                ),
+            ),
+            (
+                9,
+                (
+                    "tests[0].alert_rule_test[0].exp_alerts[0].state: 'fireing' is not one of pending, firing"
+                    " (did you mean 'firing'?)"
+                ),
+            ),
+            (9, "tests[0].alert_rule_test[0].eval_time: required"),
+            (10, "tests[0].promql_expr_test: there is no PromQL here: test alerts with alert_rule_test"),
+            (11, "tests[0].intervall: unknown key (did you mean 'interval'?)"),
+            (4, "alert_rules.slow.threshold: expected a number, got 'high'"),
+        )
+    ]
+
+
+def test_a_key_that_is_given_twice_is_named_with_its_line(bench: Bench) -> None:
+    doubled = checks("{eval_time: 4m, alertname: slow}") + "    alert_rule_test: []\n"
+    code, _, err = bench.run(doubled)
+    assert (code, err) == (1, "otel-monitor: tests.yml:12: tests[0].alert_rule_test: given twice\n")
+
+
+def test_rules_of_prometheus_are_not_read_and_what_to_do_is_said(bench: Bench) -> None:
+    code, _, err = bench.run("rule_files: [rules.yml]\nconfig: shop.json\ntests: []\n")
+    assert code == 1
+    assert "tests.yml:1: rule_files: rules of Prometheus are not read: name ours with config: FILE.json" in err
+    assert "tests.yml:2: config: cannot read" in err
+
+
+def test_the_problems_of_a_configuration_are_said_with_those_of_the_tests(bench: Bench) -> None:
+    bench.write("shop.json", json.dumps({"alert_rules": {"deep": {"metric_name": "m"}}, "routs": []}))
+    code, _, err = bench.run("config: shop.json\ntests: [{interval: 0s}]\n")
+    assert code == 1
+    assert err.splitlines() == [
+        "otel-monitor: tests.yml:2: tests[0].interval: '0s' is not above 0",
+        "otel-monitor: shop.json: alert_rules.deep.threshold: required",
+        "otel-monitor: shop.json: routs: unknown setting (did you mean 'routes'?)",
+    ]
 
 
 def test_a_rule_that_is_not_there_is_named_with_the_nearest_one(bench: Bench) -> None:
@@ -153,7 +190,14 @@ def test_a_rule_that_is_not_there_is_named_with_the_nearest_one(bench: Bench) ->
     assert "tests[0].alert_rule_test[0].alertname: there is no rule 'slwo' (did you mean 'slow'?)" in err
 
 
-@pytest.mark.parametrize(("text", "said"), [("[", "is not YAML"), ("- 1", "expected a dictionary"), ("", "")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[", "is not YAML"),
+        ("- 1", "tests.yml:1: (top level): expected an object, got [1]"),
+        ("", "expected an object"),
+    ],
+)
 def test_what_is_no_such_file_is_said(bench: Bench, text: str, said: str) -> None:
     code, _, err = bench.run(text)
     assert code == 1

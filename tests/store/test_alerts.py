@@ -40,17 +40,17 @@ def test_engines_that_share_a_store_find_their_own(alerts: Alerts) -> None:
 def test_an_alert_is_found_by_the_beginning_of_its_id(alerts: Alerts) -> None:
     alerts.record("me", [step("w1"), step("w2")], START_S)
     wanted = alert("w1")
-    assert alerts.find(wanted.id) == wanted
-    assert alerts.find(wanted.id[:8]) == wanted
-    assert alerts.find("") is None
-    assert alerts.find("nothing") is None
+    assert alerts.matching(wanted.id, 2) == [wanted]
+    assert alerts.matching(wanted.id[:8], 2) == [wanted]
+    assert len(alerts.matching("", 2)) == 2
+    assert alerts.matching("nothing", 2) == []
 
 
 def test_alerts_of_an_engine_that_has_gone_silent_are_abandoned(alerts: Alerts) -> None:
     alerts.record("gone", [step("w1"), step("w2", State.RESOLVED)], START_S)
     alerts.record("here", [step("w3")], START_S)
     alerts.alive("here", START_S + 600.0)
-    assert alerts.abandoned(START_S + 300.0) == [("gone", alert("w1"))]
+    assert alerts.abandoned(START_S + 300.0) == [("gone", START_S, alert("w1"))]
 
 
 def test_what_somebody_has_resolved_by_hand_stays_so_until_its_next_step(alerts: Alerts) -> None:

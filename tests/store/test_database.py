@@ -6,9 +6,9 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
-from otel_monitor.store import database as database_module
 from otel_monitor.store.database import Database, StoreError, file_system_of
 from otel_monitor.store.schema import MIGRATIONS
 
@@ -75,11 +75,32 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         Database(tmp_path / "file" / "alerts.db")
 
 
-def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "file_system_of", lambda _path: "nfs4")
+def mounts(folder: Path, *lines: str) -> str:
+    """A `/proc` whose table of mounts says so."""
+    (folder / "proc" / "self").mkdir(parents=True)
+    (folder / "proc" / "filesystems").write_text("nodev\tnfs4\n\text4\n")
+    (folder / "proc" / "self" / "mounts").write_text("".join(f"{line}\n" for line in lines))
+    return str(folder / "proc")
+
+
+def test_a_network_file_system_is_refused(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = mounts(tmp_path, "/dev/sda1 / ext4 rw 0 0", f"nas:/export {path.parent} nfs4 rw 0 0")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", table)
     with pytest.raises(StoreError, match=r"on a network file system \(nfs4\), where it would be corrupted"):
         Database(path)
     assert not path.exists()
+
+
+def test_of_two_mounts_at_one_place_the_later_one_counts(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = mounts(
+        tmp_path,
+        *("/dev/sda1 / ext4 rw 0 0", f"/etc/auto.nas {path.parent} autofs rw 0 0"),
+        f"nas:/export {path.parent} nfs4 rw 0 0",
+    )
+    monkeypatch.setattr(psutil, "PROCFS_PATH", table)
+    assert file_system_of(path) == "nfs4"
 
 
 def test_the_file_system_of_a_path_is_the_innermost_mount() -> None:

@@ -56,6 +56,8 @@ def test_within_a_group_none_overtakes(database: Database, outbox: Outbox) -> No
     assert other.notification == message("w2")
     assert outbox.failed(first, START_S, "refused", 30.0) == START_S + 30.0
     assert outbox.lease("ops", START_S + 29.0) is None
+    assert not outbox.has_due("ops", START_S + 29.0)
+    assert outbox.has_due("ops", START_S + 30.0)
     again = outbox.lease("ops", START_S + 30.0)
     assert again is not None
     assert (again.notification, again.attempts, again.said) == (message("w1"), 2, "refused")
@@ -98,7 +100,7 @@ def test_a_message_that_is_too_old_is_given_up_and_can_be_sent_again(database: D
     assert leased is not None
     assert outbox.failed(leased, START_S + DAY_S, "refused", 10.0) is None
     (dead,) = outbox.in_place(Place.DEAD)
-    assert dead.said == "given up after 1 attempts: refused"
+    assert dead.said == "given up after attempt 1: refused"
     assert outbox.resend(dead.seq, START_S + DAY_S)
     assert not outbox.resend(dead.seq, START_S + DAY_S)
     assert outbox.lease("ops", START_S + DAY_S) is not None
@@ -118,3 +120,4 @@ def test_what_ended_long_ago_is_deleted(database: Database, outbox: Outbox) -> N
 
 def test_without_messages_nothing_is_due(outbox: Outbox) -> None:
     assert outbox.next_due("ops") is None
+    assert not outbox.has_due("ops", START_S)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from benchmarks.detection.evaluation.cells import truth
@@ -15,9 +16,8 @@ from otel_monitor_processors.patterns.calibration import Knots
 from otel_monitor_processors.patterns.catalogue import detectors
 from otel_monitor_processors.patterns.finding import Detector, Finding
 
-MOST_KNOTS = 12
-_DOUBT = 1.0
-"""So many cells to either side are added at the ends: nothing is certain."""
+PRIOR_CELLS = 5.0
+"""What is already known of a knot counts as much as so many minutes: a failure alone is several of them."""
 
 
 class Seen(NamedTuple):
@@ -75,43 +75,61 @@ def _strongest(findings: list[Finding]) -> Iterator[Finding]:
     yield from best.values()
 
 
-def fit(seen: Iterable[Seen]) -> dict[str, Knots]:
-    """The knots of each kind of evidence, named `pattern.kind`."""
-    kinds: dict[str, list[tuple[float, bool]]] = {}
+def shipped() -> dict[str, Knots]:
+    """The knots that the detectors have now, named `pattern.kind`."""
+    return {
+        f"{detector.pattern}.{kind}": knots
+        for detector in detectors()
+        for kind, knots in sys.modules[type(detector).__module__].KNOTS.items()
+    }
+
+
+def fit(seen: Iterable[Seen], kinds: Mapping[str, Knots]) -> dict[str, Knots]:
+    """The knots of each kind of evidence, named `pattern.kind`: `kinds` are those that there are now."""
+    points: dict[str, list[tuple[float, bool]]] = {name: [] for name in kinds}
     for item in seen:
-        kinds.setdefault(f"{item.pattern}.{item.kind}", []).append((item.score, item.there))
-    return {name: knots_of(points) for name, points in sorted(kinds.items())}
+        points[f"{item.pattern}.{item.kind}"].append((item.score, item.there))
+    return {name: refitted(kinds[name], found) for name, found in points.items()}
 
 
-def knots_of(points: Iterable[tuple[float, bool]]) -> Knots:
-    """Isotonic regression by pooling adjacent violators, thinned out to a dozen knots.
+def refitted(knots: Knots, points: Iterable[tuple[float, bool]]) -> Knots:
+    """The same scores, each with the confidence that what was seen near it tells.
+
+    A point counts for the two knots that it lies between, for each the more, the closer it is. What the knot said
+    before counts as much as `PRIOR_CELLS` points, as the mean of a beta distribution; and confidences never fall
+    with the score: neighbours that would are pooled (isotonic regression).
 
     Source: Barlow, Bartholomew, Bremner, Brunk, "Statistical Inference under Order Restrictions" (1972).
     """
-    ordered = sorted(points)
-    blocks: list[list[float]] = []  # weight, mean truth, mean score
-    for score, there in [(ordered[0][0], False), *ordered, (ordered[-1][0], True), (ordered[-1][0], False)]:
-        blocks.append([_DOUBT, float(there), score])
-        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
-            weight, mean, at = blocks.pop()
-            last = blocks[-1]
-            total = last[0] + weight
-            last[1] = (last[0] * last[1] + weight * mean) / total
-            last[2] = (last[0] * last[2] + weight * at) / total
-            last[0] = total
-    while len(blocks) > MOST_KNOTS:
-        _merge_closest(blocks)
-    return tuple((round(at, 3), round(mean, 4)) for _, mean, at in blocks)
+    weights = [PRIOR_CELLS] * len(knots)
+    sums = [PRIOR_CELLS * before for _, before in knots]
+    scores = [score for score, _ in knots]
+    for score, there in points:
+        for place, share in _near(scores, score):
+            weights[place] += share
+            sums[place] += share * there
+    fitted = _rising([total / weight for total, weight in zip(sums, weights, strict=True)], weights)
+    return tuple((score, round(value, 2)) for score, value in zip(scores, fitted, strict=True))
 
 
-def _merge_closest(blocks: list[list[float]]) -> None:
-    """Put the two neighbours together that lose least by it."""
-    costs = [
-        low[0] * high[0] / (low[0] + high[0]) * (high[1] - low[1]) ** 2 for low, high in itertools.pairwise(blocks)
-    ]
-    place = costs.index(min(costs))
-    low, high = blocks[place], blocks.pop(place + 1)
-    total = low[0] + high[0]
-    for number in (1, 2):
-        low[number] = (low[0] * low[number] + high[0] * high[number]) / total
-    low[0] = total
+def _near(scores: list[float], score: float) -> list[tuple[int, float]]:
+    """The one or two knots that a score belongs to, and how much of it to each."""
+    place = bisect_right(scores, score)
+    if place in (0, len(scores)):
+        return [(min(place, len(scores) - 1), 1.0)]
+    low, high = scores[place - 1], scores[place]
+    share = (score - low) / (high - low)
+    return [(place - 1, 1.0 - share), (place, share)]
+
+
+def _rising(values: list[float], weights: list[float]) -> list[float]:
+    """The closest values that never fall, by pooling adjacent violators."""
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        pool = (value, weight, 1)
+        while pools and pools[-1][0] > pool[0]:
+            before, heavy, count = pools.pop()
+            together = heavy + pool[1]
+            pool = (before * heavy + pool[0] * pool[1]) / together, together, count + pool[2]
+        pools.append(pool)
+    return [value for value, _, count in pools for _ in range(count)]

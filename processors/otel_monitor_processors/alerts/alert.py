@@ -103,6 +103,12 @@ class AlertTransition:
     reason: str
     previous_severity: Severity | None = None
 
+    @property
+    def is_news(self) -> bool:
+        """Whether its state, severity or evidence has changed, and not merely what keeps it as it is."""
+        changed = self.alert.state is not self.previous or self.previous_severity is not None
+        return changed or bool(self.alert.pattern)
+
 
 def fingerprint(rule: str, labels: Labels) -> str:
     """Identity of an alert: a digest of its rule and label set."""

@@ -7,9 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from otel_monitor_processors.alerts.alert import Alert, AlertTransition
+from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.lifecycle import Sample, advance, alert_labels, over, resume, violates
-from otel_monitor_processors.alerts.rule import Comparison, Labels, Rule, Severity
+from otel_monitor_processors.alerts.rule import STALENESS_S, Comparison, Labels, Rule, Severity
+
+ABANDONED_AFTER_S = 300.0
+"""An alert whose process has not been heard of for so long is over, as it is for an Alertmanager."""
 
 _MAX_ALERTS = 10_000
 _MISSED_INTERVALS = 2.0
@@ -136,22 +139,28 @@ class AlertBook:
     ) -> list[AlertTransition]:
         """Take up alerts that were pending or firing when an earlier process ended; those that end by that.
 
+        A firing one is over where that process was last heard of, at `last_seen_at`, longer than
+        `ABANDONED_AFTER_S` ago: it counts anew.
         They stay as they are until there is data on their series again, for as long as a series may be stale. The
         time since `last_seen_at` does not count for a pending one; None: nor does any time before.
         """
         known = {rule.name: rule for rule in rules}
+        away_s = 0.0 if last_seen_at is None else now - last_seen_at
         transitions: list[AlertTransition] = []
         for alert in alerts:
             rule = known.get(alert.rule)
             if rule is None:
-                transitions += _ended(alert, now)
+                transitions += _ended(alert, now, "its rule is no more")
+                continue
+            if alert.state is State.FIRING and away_s > ABANDONED_AFTER_S:
+                transitions += _ended(alert, now, f"nothing had been heard of its process for {away_s:.0f} s")
                 continue
             missed_s = now - (alert.active_at if last_seen_at is None else max(last_seen_at, alert.active_at))
             own = dict(rule.labels)
             labels = tuple(pair for pair in alert.labels if pair[0] not in own)
             if labels not in self.of_rule(rule.name) and self._count < _MAX_ALERTS:
                 self._active.setdefault(rule.name, {})[labels] = resume(alert, max(0.0, missed_s))
-                self._restored[rule.name, labels] = now + max(rule.staleness_s, rule.window_s)
+                self._restored[rule.name, labels] = now + max(rule.staleness_s or STALENESS_S, rule.window_s)
                 self._count += 1
         return transitions
 
@@ -169,8 +178,8 @@ class AlertBook:
     # -- alerts about rules -----------------------------------------------------------------------------
 
     def _health(self, rule: Rule, now: float, problem: str) -> Iterator[AlertTransition]:
-        what = f"rule {rule.name}: {problem}; its alerts stay as they are"
-        sample = Sample((("rule", rule.name),), 0.0 if problem else 1.0, summary=f"{RULE_FAILED.description}: {what}")
+        summary = f"{RULE_FAILED.description}: {rule.name}: {problem}"
+        sample = Sample((("rule", rule.name),), 0.0 if problem else 1.0, summary=summary)
         yield from self.evaluate_one(RULE_FAILED, sample, now)
 
     def _data(self, rule: Rule, labels: Labels, now: float, value: float) -> Iterator[AlertTransition]:
@@ -243,8 +252,8 @@ class AlertBook:
         self._restored = {(rule, _labels(pairs)): until for rule, pairs, until in state["restored"]}
 
 
-def _ended(alert: Alert, now: float) -> Iterator[AlertTransition]:
-    step = over(alert, now, "its rule is no more")
+def _ended(alert: Alert, now: float, reason: str) -> Iterator[AlertTransition]:
+    step = over(alert, now, reason)
     if step.transition is not None:
         yield step.transition
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from otel_monitor_processors.alerts.held import instant
+
 _MAX_ALERTS = 10_000
 _MAX_EACH = 64
 
@@ -81,13 +83,22 @@ class Decisions:
             stage=stage, held=held, reason=reason, since=since, at=at, until=until, channel=channel
         )
 
-    def passed(self, fingerprint: str, stage: Stage, at: float, channel: str = "") -> None:
-        """A stage no longer holds an alert back that it held back before."""
+    def passed(self, fingerprint: str, stage: Stage, at: float, channel: str = "", reason: str = "") -> None:
+        """A stage no longer holds an alert back that it held back before.
+
+        Without a `reason` the words are those of before, less their end: "silenced by ann until …" becomes "no longer
+        silenced by ann".
+        """
         before = self._alerts.get(fingerprint, {}).get((stage, channel))
         if before is not None and before.held:
-            reason = f"no longer: {before.reason}"
+            until = f" until {instant(before.until)}" if before.until is not None else ""
             self._alerts[fingerprint][stage, channel] = replace(
-                before, held=False, reason=reason, since=at, at=at, until=None
+                before,
+                held=False,
+                reason=reason or f"no longer {before.reason.removesuffix(until)}",
+                since=at,
+                at=at,
+                until=None,
             )
 
     def _of(self, fingerprint: str) -> dict[tuple[Stage, str], Decision]:

@@ -9,49 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from otel_monitor_processors.alerts.acknowledgement import Acknowledgement
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.decision import Decision, Decisions, Stage
 from otel_monitor_processors.alerts.flapping import FlapPolicy
-from otel_monitor_processors.alerts.grouping import Group, Groups
 from otel_monitor_processors.alerts.held import Held, instant
 from otel_monitor_processors.alerts.inhibition import DEFAULT_INHIBITIONS, Inhibition
 from otel_monitor_processors.alerts.maintenance import MaintenanceWindow
-from otel_monitor_processors.alerts.matcher import label_view
-from otel_monitor_processors.alerts.merging import merged
 from otel_monitor_processors.alerts.notification import Notification
 from otel_monitor_processors.alerts.overlays import Overlays
 from otel_monitor_processors.alerts.pin import Pin, Pins
 from otel_monitor_processors.alerts.rate_limit import RateLimit
-from otel_monitor_processors.alerts.route import DEFAULT_ROUTE, Route, all_places, places
+from otel_monitor_processors.alerts.roster import Roster, UnknownAlertError
+from otel_monitor_processors.alerts.rounds import Rounds
+from otel_monitor_processors.alerts.route import DEFAULT_ROUTE, Route
 from otel_monitor_processors.alerts.silence import Silence
 from otel_monitor_processors.alerts.teller import Teller
 
 DUMP_VERSION = 1
-_MAX_ALERTS = 20_000
 _TIDY_EVERY_S = 3600.0
-_PROMPT_S = 60.0
-"""A group that is looked at no later than this is looked at as of the time it was due."""
-
-
-class UnknownAlertError(LookupError):
-    """There is no alert of this id."""
-
-
-class ConflictError(ValueError):
-    """The alert is in a state in which that cannot be done."""
-
-
-@dataclass(slots=True)
-class _Tracked:
-    """An alert as it is, what matchers see of it, and the groups that hold it."""
-
-    alert: Alert
-    labels: Mapping[str, str]
-    groups: set[str] = field(default_factory=set)
 
 
 class Dispatcher:
@@ -78,18 +57,14 @@ class Dispatcher:
         rate_limits: Mapping[str, RateLimit] | None = None,
         not_before: float = -math.inf,
     ) -> None:
-        self._route = route
         self._now = -math.inf
-        self._not_before = not_before
         self._tidy_at = -math.inf
-        self._tracked: dict[str, _Tracked] = {}
-        self._pending: dict[str, Alert] = {}
-        self._groups = Groups()
+        self._roster = Roster()
         self._pins = Pins()
         self._decisions = Decisions()
         self._overlays = Overlays(maintenance, inhibitions, flapping or FlapPolicy(), self._labels_of)
         self._teller = Teller(channels, rate_limits or {}, self._overlays, self._decisions)
-        self._lost = 0
+        self._rounds = Rounds(route, self._roster, self._teller, self._decisions, not_before)
 
     # -- time and transitions ---------------------------------------------------------------------------
 
@@ -104,9 +79,9 @@ class Dispatcher:
         if alert.state is State.PENDING:
             self._wait(alert, transition)
             return True
-        self._pending.pop(alert.fingerprint, None)
+        self._roster.no_longer_waits(alert.fingerprint)
         if alert.state is State.INACTIVE:
-            self._decide(alert, Stage.CONDITION, transition.reason)
+            self._decide(alert, Stage.CONDITION, f"inactive: {transition.reason}")
             return True
         if self._pins.swallow(alert):
             return False
@@ -121,7 +96,7 @@ class Dispatcher:
         """When `advance` may have news although nothing is taken in; None: never."""
         if self._teller.ready:
             return self._now
-        times = [at for at in (self._groups.next_due(), self._pins.next_end()) if at is not None]
+        times = [at for at in (self._rounds.next_due(), self._pins.next_end()) if at is not None]
         return min(times, default=None)
 
     def _pass(self, now: float, *, inclusive: bool) -> None:
@@ -131,105 +106,50 @@ class Dispatcher:
         """
         until = now if inclusive else math.nextafter(now, -math.inf)
         self._release_pins(until)
-        while (group := self._groups.due(until)) is not None:
-            prompt = until - group.due_at <= max(_PROMPT_S, group.route.group_interval_s)
-            self._flush(group, group.due_at if prompt else now)
+        self._rounds.go(until, now)
         self._now = max(self._now, now)
         if now >= self._tidy_at:
             self._tidy(now)
 
     def _tidy(self, now: float) -> None:
         self._tidy_at = now + _TIDY_EVERY_S
-        self._overlays.forget(now, self._tracked)
+        self._overlays.forget(now, self._roster)
         self._teller.ledger.forget(now)
 
     # -- alerts -----------------------------------------------------------------------------------------
 
     def _wait(self, alert: Alert, transition: AlertTransition) -> None:
-        if alert.fingerprint not in self._pending and len(self._pending) >= _MAX_ALERTS:
-            self._lost += 1
+        if not self._roster.wait(alert):
             return
-        self._pending[alert.fingerprint] = alert
-        if transition.previous is State.INACTIVE and alert.fingerprint not in self._tracked:
+        if transition.previous is State.INACTIVE and self._roster.get(alert.fingerprint) is None:
             self._decisions.begin(alert.fingerprint)
-        words = alert.held or transition.reason
-        if alert.due_at is not None:
-            words = f"duration {alert.due_at - alert.active_at:g} s not reached before {instant(alert.due_at)}"
-        self._decide(alert, Stage.CONDITION, words, held=True, until=alert.due_at)
+        reason = f"pending: {alert.held or transition.reason}"
+        self._decide(alert, Stage.CONDITION, reason, held=True, until=alert.due_at)
 
     def _apply(self, alert: Alert, reason: str) -> bool:
-        known = self._tracked.get(alert.fingerprint)
-        if known is None and (alert.state is State.RESOLVED or len(self._tracked) >= _MAX_ALERTS):
-            self._lost += alert.state is State.FIRING
+        known = self._roster.get(alert.fingerprint)
+        before = known.alert if known is not None else None
+        tracked = self._roster.track(alert)
+        if tracked is None:
             return alert.state is State.RESOLVED
-        if known is not None:
-            alert = merged(known.alert, alert)
-        tracked = _Tracked(alert, label_view(alert), known.groups if known is not None else set())
-        self._tracked[alert.fingerprint] = tracked
-        self._overlays.note(alert, self._now)
-        self._decide(alert, Stage.CONDITION, reason)
-        if alert.state is State.FIRING:
-            self._join(tracked)
-            if known is not None and known.alert.state is State.FIRING and known.alert.severity is not alert.severity:
-                self._hurry(tracked)
-        return True
-
-    def _join(self, tracked: _Tracked) -> None:
-        """Put an alert into its groups. A group's first message waits, unless an alert has waited long enough."""
         alert = tracked.alert
-        for place in places(self._route, tracked.labels):
-            wait_s = place.route.group_wait_s
-            since = alert.fired_at if alert.fired_at is not None else alert.active_at
-            overdue = since + wait_s < self._now
-            due_at = max(self._not_before, self._now if overdue else self._now + wait_s)
-            group = self._groups.at(place, place.route.group_labels(tracked.labels), due_at)
-            if not group.flushed and overdue and group.due_at > due_at:
-                self._groups.schedule(group, due_at)
-            if alert.fingerprint not in group.members:
-                group.members[alert.fingerprint] = False
-                tracked.groups.add(group.key)
-                words = f"grouped until {instant(group.due_at)}"
-                self._decide(alert, Stage.GROUPING, words, held=True, until=group.due_at)
-
-    def _hurry(self, tracked: _Tracked) -> None:
-        """Another severity of the same alert does not wait for its group."""
-        for group in filter(None, map(self._groups.get, tracked.groups)):
-            self._groups.schedule(group, max(self._now, self._not_before))
+        if alert.state is State.FIRING and (before is None or before.state is State.RESOLVED):
+            self._decisions.begin(alert.fingerprint)
+        self._overlays.note(alert, self._now)
+        self._decide(alert, Stage.CONDITION, f"{alert.state}: {reason}")
+        if alert.state is State.FIRING:
+            self._rounds.join(tracked, self._now)
+            if before is not None and before.state is State.FIRING and before.severity is not alert.severity:
+                self._rounds.hurry(tracked, self._now)
+        return True
 
     def _decide(
         self, alert: Alert, stage: Stage, reason: str, *, held: bool = False, until: float | None = None
     ) -> None:
         self._decisions.note(alert.fingerprint, stage, reason, self._now, held=held, until=until)
 
-    # -- groups -----------------------------------------------------------------------------------------
-
-    def _flush(self, group: Group, at: float) -> None:
-        """Say of a group what is to be said, and let go of what is over."""
-        members = [self._tracked[fingerprint].alert for fingerprint in group.members]
-        drafts = self._teller.tell(group, members, at)
-        kept = {fingerprint for draft in drafts for fingerprint in draft.kept}
-        for alert in members:
-            if alert.state is State.FIRING:
-                group.members[alert.fingerprint] = True
-            elif alert.fingerprint not in kept:
-                self._leave(group, alert)
-        group.flushed = True
-        if not group.members:
-            self._groups.remove(group)
-            return
-        again = min((draft.again_at for draft in drafts if draft.again_at is not None), default=math.inf)
-        self._groups.schedule(group, min(at + group.route.group_interval_s, max(again, math.nextafter(at, math.inf))))
-
-    def _leave(self, group: Group, alert: Alert) -> None:
-        del group.members[alert.fingerprint]
-        self._teller.forget(group, alert.fingerprint)
-        tracked = self._tracked[alert.fingerprint]
-        tracked.groups.discard(group.key)
-        if not tracked.groups:
-            del self._tracked[alert.fingerprint]
-
     def _labels_of(self, alert: Alert) -> Mapping[str, str]:
-        return self._tracked[alert.fingerprint].labels
+        return self._roster[alert.fingerprint].labels
 
     # -- what people do ---------------------------------------------------------------------------------
 
@@ -265,7 +185,7 @@ class Dispatcher:
             ConflictError: it is not firing.
         """
         self._pass(now, inclusive=True)
-        tracked = self._firing(alert_id, "acknowledged")
+        tracked = self._roster.firing(self._find(alert_id), "acknowledged")
         fingerprint = tracked.alert.fingerprint
         known = self._overlays.acknowledgements.of(fingerprint, now)
         if known is not None and (known.author, known.comment, known.until) == (author, comment, until):
@@ -274,7 +194,7 @@ class Dispatcher:
         self._overlays.acknowledgements.add(fingerprint, acknowledgement)
         self._decide(tracked.alert, Stage.ACKNOWLEDGEMENT, acknowledgement.words(), held=True, until=until)
         alert = replace(tracked.alert, held=acknowledgement.words())
-        for group in filter(None, map(self._groups.get, sorted(tracked.groups))):
+        for group in self._rounds.groups_of(tracked):
             self._teller.acknowledge(group, alert, now)
         return acknowledgement
 
@@ -300,10 +220,11 @@ class Dispatcher:
         alert = self._find(alert_id)
         if self._pins.has(alert.fingerprint) or alert.state is State.RESOLVED:
             return None
-        alert = self._firing(alert_id, "resolved").alert
-        reason = f"resolved by {author}, until the condition has been false once"
+        alert = self._roster.firing(alert, "resolved").alert
         resolved = replace(alert, state=State.RESOLVED, resolved_at=now, held="")
         until = None if ttl_s is None else now + ttl_s
+        most = f", at most until {instant(until)}" if until is not None else ""
+        reason = f"resolved by {author} until the condition has been false once{most}"
         self._pins.add(Pin(alert, author, now, until))
         self._apply(resolved, reason)
         self._decide(alert, Stage.RESOLVED_BY_HAND, reason, held=True, until=until)
@@ -311,9 +232,8 @@ class Dispatcher:
 
     def _release_pins(self, now: float) -> None:
         for pin in self._pins.ended(now):
-            self._decisions.passed(pin.alert.fingerprint, Stage.RESOLVED_BY_HAND, now)
             self._now = max(self._now, pin.until or now)
-            self._apply(pin.alert, "the condition still holds")
+            self._apply(pin.alert, "the condition still holds, and it was resolved by hand only for a time")
 
     # -- what there is ----------------------------------------------------------------------------------
 
@@ -331,20 +251,24 @@ class Dispatcher:
             UnknownAlertError: there is no such alert.
         """
         alert = self._find(alert_id)
-        if alert.fingerprint not in self._tracked:
+        if self._roster.get(alert.fingerprint) is None:
             return {}
         return self._overlays.over(alert, now)
 
     def alerts(self) -> list[Alert]:
         """Every alert that is pending, firing, or resolved without all channels having been told."""
-        return [*self._pending.values(), *(tracked.alert for tracked in self._tracked.values())]
+        return self._roster.all()
+
+    def believed(self, channel: str) -> dict[str, str]:
+        """The alerts that a channel must take to be firing, by fingerprint, with the severity that it was told."""
+        return self._teller.ledger.believed(channel)
 
     @property
     def dropped(self) -> dict[str, int]:
         """How much was let go for want of room, by what it was."""
         return {
-            "alerts": self._lost,
-            "groups": self._groups.overflowed,
+            "alerts": self._roster.lost,
+            "groups": self._rounds.overflowed,
             "silences": self._overlays.silences.dropped,
             "decisions": self._decisions.dropped,
             "flapping": self._overlays.flapping.dropped,
@@ -352,20 +276,7 @@ class Dispatcher:
         }
 
     def _find(self, alert_id: str) -> Alert:
-        tracked = self._tracked.get(alert_id)
-        if tracked is not None:
-            return tracked.alert
-        for alert in (*(item.alert for item in self._tracked.values()), *self._pins.alerts(), *self._pending.values()):
-            if alert_id in (alert.id, alert.fingerprint):
-                return alert
-        raise UnknownAlertError(f"no alert {alert_id!r}")
-
-    def _firing(self, alert_id: str, done: str) -> _Tracked:
-        alert = self._find(alert_id)
-        tracked = self._tracked.get(alert.fingerprint)
-        if tracked is None or tracked.alert.state is not State.FIRING:
-            raise ConflictError(f"alert {alert_id!r} is {alert.state}, not firing: it cannot be {done}")
-        return tracked
+        return self._roster.find(alert_id, self._pins.alerts())
 
     # -- state ------------------------------------------------------------------------------------------
 
@@ -374,9 +285,8 @@ class Dispatcher:
         return {
             "version": DUMP_VERSION,
             "now": self._now if math.isfinite(self._now) else None,
-            "alerts": [tracked.alert.dump() for tracked in self._tracked.values()],
-            "pending": [alert.dump() for alert in self._pending.values()],
-            "groups": self._groups.dump(),
+            **self._roster.dump(),
+            "groups": self._rounds.dump(),
             "pins": self._pins.dump(),
             "decisions": self._decisions.dump(),
             "overlays": self._overlays.dump(),
@@ -392,28 +302,11 @@ class Dispatcher:
         if state.get("version") != DUMP_VERSION:
             raise ValueError(f"not a dispatcher's state of version {DUMP_VERSION}; start with an empty one")
         self._now = -math.inf if state["now"] is None else state["now"]
-        alerts = [Alert.load(item) for item in state["alerts"]]
-        self._tracked = {alert.fingerprint: _Tracked(alert, label_view(alert)) for alert in alerts}
-        self._pending = {alert.fingerprint: alert for alert in map(Alert.load, state["pending"])}
-        self._groups.load(state["groups"], {place.path: place for place in all_places(self._route)})
+        self._roster.load(state)
         self._pins.load(state["pins"])
         self._decisions.load(state["decisions"])
         self._overlays.load(state["overlays"])
         self._teller.load(state["teller"])
-        self._settle()
-
-    def _settle(self) -> None:
-        """Tie alerts and groups together again."""
-        for group in self._groups:
-            for fingerprint in list(group.members):
-                tracked = self._tracked.get(fingerprint)
-                if tracked is None:
-                    del group.members[fingerprint]
-                else:
-                    tracked.groups.add(group.key)
-        for fingerprint, tracked in list(self._tracked.items()):
+        self._rounds.load(state["groups"], self._now)
+        for tracked in self._roster.tracked():
             self._overlays.known(tracked.alert)
-            if tracked.alert.state is State.FIRING:
-                self._join(tracked)
-            elif not tracked.groups:
-                del self._tracked[fingerprint]

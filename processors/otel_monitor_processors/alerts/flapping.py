@@ -27,9 +27,10 @@ OK = 0
 class FlapPolicy:
     """From which share of changes (percent) an alert flaps, and at which it has come to rest.
 
-    A state is noted at every change, and every `interval_s` without one.
+    A state is noted at every change, and every `interval_s` without one. Without `enabled` nothing flaps.
     """
 
+    enabled: bool = True
     high: float = 20.0
     low: float = 5.0
     interval_s: float = 60.0
@@ -74,6 +75,8 @@ class Flapping:
 
     def note(self, fingerprint: str, state: int, now: float) -> None:
         """An alert has this state since `now`."""
+        if not self._policy.enabled:
+            return
         history = self._histories.get(fingerprint)
         if history is None:
             history = self._new(fingerprint, now)
@@ -95,7 +98,7 @@ class Flapping:
     def of(self, fingerprint: str, now: float) -> Flap | None:
         """How an alert flaps at `now`; None when it does not."""
         history = self._histories.get(fingerprint)
-        if history is None:
+        if history is None or not self._policy.enabled:
             return None
         self._pass(history, now)
         if history.since is None:

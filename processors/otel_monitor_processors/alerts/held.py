@@ -15,5 +15,9 @@ class Held:
 
 
 def instant(at: float) -> str:
-    """A time in words: RFC 3339, UTC, to the second."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time in words: RFC 3339, UTC, to the second; past the year 9999 the end of that."""
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):
+        moment = datetime.max.replace(tzinfo=UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

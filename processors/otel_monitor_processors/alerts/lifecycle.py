@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State, episode_id, fingerprint
+from otel_monitor_processors.alerts.held import instant
 from otel_monitor_processors.alerts.rule import Labels, NoData, Rule, Severity
 from otel_monitor_processors.observation import TraceRef
 
@@ -73,7 +74,7 @@ def advance(rule: Rule, alert: Alert | None, sample: Sample, now: float) -> Step
 def violates(rule: Rule, sample: Sample) -> bool:
     """Whether a sample would raise an alert, or make one pending, where there is none."""
     if sample.value is None or math.isnan(sample.value):
-        return rule.on_no_data is NoData.FIRE and rule.pattern is None
+        return rule.no_data is NoData.FIRE and rule.pattern is None
     return sample.samples >= rule.min_samples and rule.breached(sample.value, firing=False)
 
 
@@ -94,17 +95,23 @@ def _later(at: float | None, by_s: float) -> float | None:
 
 
 def _without_data(rule: Rule, alert: Alert | None, sample: Sample, now: float) -> Step:
-    if rule.on_no_data is NoData.FIRE and rule.pattern is None:
+    if rule.no_data is NoData.FIRE and rule.pattern is None:
         return _breached(rule, alert, sample, math.nan, now)
     if alert is None:
         return Step(None)
-    if rule.on_no_data is NoData.RESOLVE or rule.pattern is not None:
+    if rule.no_data is NoData.RESOLVE or rule.pattern is not None:
         return _clear(rule, alert, now, "no data any more")
     since = now if alert.blind_since is None else alert.blind_since
     if now - since >= rule.keep_no_data_for_s:
         return replace(over(alert, now, f"given up: no data for {now - since:g} s"), given_up=True)
-    held = f"no data for {now - since:g} s: kept {alert.state} for {rule.keep_no_data_for_s:g} s at most"
-    return Step(alert.but(blind_since=since, held=held))
+    until = instant(since + rule.keep_no_data_for_s)
+    held = f"no data since {instant(since)}: kept {alert.state} until {until} at most"
+    return _kept(alert.but(blind_since=since, held=held), alert, now)
+
+
+def _kept(kept: Alert, before: Alert, now: float) -> Step:
+    """An alert stays as it is although its condition does not hold: that is told when it begins."""
+    return Step(kept, AlertTransition(now, kept, kept.state, kept.held) if kept.held != before.held else None)
 
 
 def _breached(rule: Rule, alert: Alert | None, sample: Sample, value: float, now: float) -> Step:
@@ -131,15 +138,18 @@ def _breached(rule: Rule, alert: Alert | None, sample: Sample, value: float, now
     held = _waits(rule, current, elapsed, now)
     if held:
         pending = current.but(held=held, due_at=current.active_at + rule.duration_s)
-        return Step(pending, None if previous is State.PENDING else AlertTransition(now, pending, previous, held))
+        known = alert is not None and alert.blind_since is None
+        return Step(pending, None if known else AlertTransition(now, pending, previous, held))
     fired = current.but(state=State.FIRING, fired_at=now, due_at=None)
-    reason = f"condition has held for {elapsed:g} s (duration {rule.duration_s:g} s)"
+    held = f"condition has held for {elapsed:g} s (duration {rule.duration_s:g} s)"
+    reason = held if rule.duration_s > 0 else "the condition holds"
     return Step(fired, AlertTransition(now, fired, previous, reason))
 
 
 def _still_firing(current: Alert, before: Alert, now: float) -> Step:
     if current.severity is before.severity:
-        return Step(current)
+        again = AlertTransition(now, current, State.FIRING, "the condition holds again") if before.held else None
+        return Step(current, again)
     reason = f"severity has changed from {before.severity} to {current.severity} (value {current.value:g})"
     return Step(current, AlertTransition(now, current, State.FIRING, reason, before.severity))
 
@@ -147,7 +157,7 @@ def _still_firing(current: Alert, before: Alert, now: float) -> Step:
 def _waits(rule: Rule, alert: Alert, elapsed: float, now: float) -> str:
     """What a pending alert waits for; nothing when it may fire."""
     if elapsed < rule.duration_s:
-        return f"duration {rule.duration_s:g} s not reached ({elapsed:g} s so far)"
+        return f"duration {rule.duration_s:g} s not reached before {instant(alert.active_at + rule.duration_s)}"
     if rule.duration_s <= 0 or alert.sampled_at is None:
         return ""
     age = now - alert.sampled_at
@@ -184,8 +194,8 @@ def _clear(rule: Rule, alert: Alert | None, now: float, reason: str) -> Step:
         return Step(None)
     since = now if alert.keep_since is None else alert.keep_since
     if alert.state is State.FIRING and now - since < rule.keep_firing_for_s:
-        held = f"clear, kept firing for {rule.keep_firing_for_s:g} s ({now - since:g} s so far)"
-        return Step(alert.but(keep_since=since, blind_since=None, held=held))
+        held = f"clear since {instant(since)}: kept firing until {instant(since + rule.keep_firing_for_s)}"
+        return _kept(alert.but(keep_since=since, blind_since=None, held=held), alert, now)
     return over(alert, now, reason)
 
 

@@ -68,4 +68,4 @@ class MaintenanceWindow:
             return None
         until = max(ends)
         comment = f" ({self.comment})" if self.comment else ""
-        return Held(f"maintenance {self.name}{comment} until {instant(until)}", until)
+        return Held(f"in maintenance {self.name}{comment} until {instant(until)}", until)

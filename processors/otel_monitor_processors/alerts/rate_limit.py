@@ -45,7 +45,8 @@ class RateLimits:
 
     def words(self, channel: str) -> str:
         limit = self._limits[channel]
-        return f"rate limited: {channel} takes {limit.notifications} notifications in {limit.period_s:g} s"
+        most = f"{limit.notifications} notification{'' if limit.notifications == 1 else 's'}"
+        return f"rate limited: {channel} takes {most} in {limit.period_s:g} s"
 
     def dump(self) -> dict[str, Any]:
         return {channel: [bucket.tokens, bucket.at] for channel, bucket in self._buckets.items()}

@@ -12,6 +12,9 @@ from otel_monitor_processors.patterns.verdict import Pattern
 Labels = tuple[tuple[str, str], ...]
 """Sorted name and value pairs: hashable, and equal when the label sets are."""
 
+STALENESS_S = 300.0
+"""After this time without a point a series has no data, where neither its rule nor its interval says when."""
+
 AGGREGATIONS = ("last", "rate", "mean", "max", "p50", "p75", "p90", "p95", "p99")
 """How the points of a window become one value."""
 
@@ -56,6 +59,9 @@ _COMPARISONS: dict[Comparison, Callable[[float, float], bool]] = {
 }
 
 
+_SILENT_WHEN_CLEAR = frozenset({"response_time", "error_rate", "throughput", "heartbeat_age"})
+
+
 class NoData(StrEnum):
     """What becomes of an alert whose series has no value any more."""
 
@@ -89,9 +95,10 @@ class Rule:
     `metric_name` is a built-in name (see `measures.BUILT_IN`) or the name of any OpenTelemetry metric, whose
     points `attributes` selects and `aggregation` reduces over `window_s`. The condition must hold for
     `duration_s` before the alert fires. For a pattern, `attributes` selects by the verdict's scope.
-    A series without a point for `staleness_s` has no data; a pattern that is not there is simply clear. With
-    `on_no_data` `keep` an alert without data stays as it is for `keep_no_data_for_s`; then it is given up, and an
-    alert `no_data` raised. `escalations` raise the severity of the same alert, which does not fall again.
+    A series without a point for `staleness_s` has no data (None: for three of the intervals in which it is exported);
+    a pattern that is not there is simply clear. What that means `no_data` says: with `keep` an alert without data
+    stays as it is for `keep_no_data_for_s`; then it is given up, and an alert `no_data` raised. `escalations` raise
+    the severity of the same alert, which does not fall again.
     """
 
     name: str
@@ -109,12 +116,23 @@ class Rule:
     window_s: float = 60.0
     keep_firing_for_s: float = 0.0
     resolve_threshold: float | None = None
-    staleness_s: float = 300.0
-    on_no_data: NoData = NoData.RESOLVE
+    staleness_s: float | None = None
+    on_no_data: NoData | None = None
     keep_no_data_for_s: float = 3600.0
     min_samples: int = 1
     min_confidence: float = 0.5
     escalations: tuple[Escalation, ...] = ()
+
+    @property
+    def no_data(self) -> NoData:
+        """What becomes of an alert without data: what the rule says, else it is kept.
+
+        Of operations and heartbeats there is none when nothing was called, and when a worker has left: that is clear.
+        """
+        if self.on_no_data is not None:
+            return self.on_no_data
+        clear = self.pattern is not None or self.metric_name in _SILENT_WHEN_CLEAR
+        return NoData.RESOLVE if clear else NoData.KEEP
 
     @property
     def limit(self) -> float:

@@ -89,7 +89,7 @@ class HoldFlapping:
     def _passes_firing(self, draft: Draft, alert: Alert) -> bool:
         flap = self._flapping.of(alert.fingerprint, draft.at)
         if flap is None:
-            self._decisions.passed(alert.fingerprint, Stage.FLAPPING, draft.at, draft.channel)
+            self._decisions.passed(alert.fingerprint, Stage.FLAPPING, draft.at, draft.channel, "no longer flapping")
             draft.told.flaps.pop(alert.fingerprint, None)
             return True
         if draft.told.flaps.get(alert.fingerprint) != flap.since:
@@ -127,7 +127,7 @@ class WhatIsNew:
         if not draft.reason:
             until = told.at + route.repeat_interval_s
             for alert in draft.firing:
-                words = f"told {draft.channel} at {instant(told.at)}; repeat interval until {instant(until)}"
+                words = f"{draft.channel} knows since {instant(told.at)}; repeat interval until {instant(until)}"
                 self._decisions.note(
                     alert.fingerprint, Stage.REPEAT, words, draft.at, until=until, channel=draft.channel
                 )
@@ -166,7 +166,7 @@ class LimitRate:
             if until is None:
                 self._decisions.passed(alert.fingerprint, Stage.RATE_LIMIT, draft.at, draft.channel)
                 continue
-            words = self._limits.words(draft.channel)
+            words = f"{self._limits.words(draft.channel)} until {instant(until)}"
             self._decisions.note(
                 alert.fingerprint, Stage.RATE_LIMIT, words, draft.at, until=until, channel=draft.channel
             )

@@ -46,9 +46,9 @@ class Teller:
         resolved = [alert for alert in alerts if alert.state is State.RESOLVED]
         channels = self._channels_of(group)
         for alert in firing:
-            self._decisions.passed(alert.fingerprint, Stage.GROUPING, at)
+            self._decisions.passed(alert.fingerprint, Stage.GROUPING, at, reason=f"its group was due at {instant(at)}")
             if not channels:
-                self._decisions.note(alert.fingerprint, Stage.NOTIFICATION, "no channel is enabled", at)
+                self._decisions.note(alert.fingerprint, Stage.NOTIFICATION, "no channel of its route is enabled", at)
         return [self._tell(group, channel, at, firing, resolved) for channel in channels]
 
     def _channels_of(self, group: Group) -> tuple[str, ...]:
@@ -67,6 +67,8 @@ class Teller:
             told.current = {name: known for name, known in told.current.items() if name in told.flaps} | said
             told.flaps |= draft.flaps
             self._send(group, channel, told, at, draft.reason, [*draft.firing, *draft.resolved])
+            for alert in draft.resolved:  # it may stay in its group for another channel's sake
+                told.forget(alert.fingerprint)
         return draft
 
     def acknowledge(self, group: Group, alert: Alert, at: float) -> None:
@@ -92,7 +94,7 @@ class Teller:
         )
         for alert in ordered:
             words = f"sent to {channel} at {instant(at)}: {reason}"
-            self._decisions.passed(alert.fingerprint, Stage.REPEAT, at, channel)
+            self._decisions.passed(alert.fingerprint, Stage.REPEAT, at, channel, f"told again: {reason}")
             self._decisions.note(alert.fingerprint, Stage.NOTIFICATION, words, at, held=False, channel=channel)
 
     def forget(self, group: Group, fingerprint: str) -> None:

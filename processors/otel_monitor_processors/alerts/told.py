@@ -55,6 +55,11 @@ class Ledger:
             self._records.move_to_end(key)
         return told
 
+    def believed(self, channel: str) -> dict[str, str]:
+        """The alerts that a channel must take to be firing, by fingerprint, with the severity that it was told."""
+        mine = (told.believed for (_, name), told in self._records.items() if name == channel)
+        return {fingerprint: severity for believed in mine for fingerprint, severity in believed.items()}
+
     def forget(self, now: float) -> None:
         """Let go of what was settled long ago."""
         for key in [key for key, told in self._records.items() if not told.believed and told.at < now - _KEPT_S]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from otel_monitor_processors import drops
 from otel_monitor_processors.alerts.alert import Alert
 from otel_monitor_processors.engine import Engine, Offence, Transition
-from otel_monitor_processors.guard import guard
+from otel_monitor_processors.guard import guard, site
 from otel_monitor_processors.observation import Observation, TraceRef
 from otel_monitor_processors.otel.ticker import Ticker
 
@@ -50,7 +50,7 @@ class Driver:
         self._working = threading.Lock()  # guards engine and _flags; only ever tried, but for stop()
         self._offset_s = time.time() - time.monotonic()
         self._alive_at = time.monotonic()
-        self._engine_dropped = 0
+        self._engine_counts: dict[str, int] = {}
         self._ticker = Ticker("otel-monitor", TICK_S, self._tick)
         _drivers.add(self)
 
@@ -123,6 +123,7 @@ class Driver:
                     self._restore()
                 self._drain()
                 self._emit(self.engine.conclude(self.now()))
+                self._report()
             finally:
                 self._working.release()
         self._deliver()
@@ -172,6 +173,7 @@ class Driver:
         batch = [pending.popleft() for _ in range(len(pending))]
         if batch:
             self._emit(self.engine.observe(batch))
+            self._report()
             for offence in self.engine.take_offences():
                 self._flag(offence)
             self.detection_s.append((time.perf_counter() - started) / len(batch))
@@ -200,9 +202,17 @@ class Driver:
                 drops.count("driver", "outbox_full")
             else:
                 self._outbox.append(transition)
-        if self.engine.dropped > self._engine_dropped:
-            drops.count("engine", "series_limit", self.engine.dropped - self._engine_dropped)
-            self._engine_dropped = self.engine.dropped
+
+    def _report(self) -> None:
+        """What the engine has counted since the last time, and which of its detectors have failed."""
+        engine = self.engine
+        for reason, count in (("series_limit", engine.dropped), ("late", engine.late), ("malformed", engine.malformed)):
+            before = self._engine_counts.get(reason, 0)
+            if count > before:
+                drops.count("engine", reason, count - before)
+            self._engine_counts[reason] = count
+        for failure in engine.take_failures():
+            site(f"detector.{failure.pattern}{'.switched_off' * failure.switched_off}").failed(failure.error)
 
     def _tick(self) -> None:
         if self._to_restore and self._working.acquire(blocking=False):
@@ -215,6 +225,7 @@ class Driver:
             try:
                 self._notice_pause()
                 self._emit(self.engine.advance(self.now()))
+                self._report()
             finally:
                 self._working.release()
         self._deliver()
@@ -234,7 +245,7 @@ class Driver:
         self._pending.clear()
         self._outbox.clear()
         self._flags.clear()
-        self._engine_dropped = 0
+        self._engine_counts = {}
         self._alive_at = time.monotonic()
         self._to_restore = self._earlier is not None
         self.engine.reset()

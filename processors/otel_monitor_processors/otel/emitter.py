@@ -1,14 +1,13 @@
-"""What leaves when an alert or a verdict changes: log events, metrics, a line on the console."""
+"""What leaves when an alert or a verdict changes: log events and metrics."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -111,34 +110,6 @@ class AlertEmitter:
     @guard("emitter.confidence", default=())
     def _observe_confidence(self, _options: CallbackOptions) -> list[Observation]:
         return [Observation(value, {"pattern": pattern}) for pattern, value in list(self._confidence.items())]
-
-
-class ConsoleNotifier:
-    """Writes a line to stderr when an alert fires, changes while firing, or resolves."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
-
-    @guard("emitter.console")
-    def __call__(self, transition: Transition) -> None:
-        if not isinstance(transition, AlertTransition) or transition.alert.state not in (State.FIRING, State.RESOLVED):
-            return
-        stream = self._stream if self._stream is not None else sys.stderr
-        if stream is None:  # a program without a console, such as pythonw
-            return
-        stream.write(console_line(transition) + "\n")
-        stream.flush()
-
-
-def console_line(transition: AlertTransition) -> str:
-    """`otel-monitor: ALERT firing [critical] worker_lost …: what happened (trace …)`, always one line."""
-    alert = transition.alert
-    at = datetime.fromtimestamp(transition.at, UTC).strftime("%H:%M:%S")
-    labels = "".join(f" {name}={value}" for name, value in alert.labels)
-    text = alert.summary if alert.state is State.FIRING else transition.reason
-    traces = f" (trace {alert.traces[0].hex_trace_id()})" if alert.traces and alert.state is State.FIRING else ""
-    line = f"otel-monitor: {at} ALERT {alert.state} [{alert.severity}] {alert.rule}{labels}: {text}{traces}"
-    return " ".join(line.split())
 
 
 def alert_attributes(alert: Alert, previous: State, reason: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from otel_monitor_processors.observation import Level
 
@@ -28,7 +29,7 @@ _CANONICAL: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("disk", re.compile(r"(\w+\.)*(system|container|pod|node)\.filesystem")),
     ("file_descriptors", re.compile(r"process\.(unix\.|open_)?file_descriptors?")),
 )
-"""What the rules' built-in metrics call a resource. Where several metrics mean the same one, the fullest counts."""
+"""What the rules' built-in metrics call a resource. Several metrics, or disks, may mean the same one: see `Levels`."""
 
 _IDENTITY = {
     "cpu": ("cpu", "cpu.logical_number", "system.cpu.logical_number"),
@@ -47,6 +48,10 @@ _UNUSED_STATES = frozenset(
 _UNLIMITED = 2.0**62
 _CLEARLY_NO_SHARE = 1.5
 _MAX_KEPT = 20_000
+_MAX_STREAMS = 16
+_FORGOTTEN_S = 300.0
+_RATES = ("cpu",)
+"""What is busy or not, and does not fill up: of it only the busiest counts."""
 
 
 class Reading(NamedTuple):
@@ -65,11 +70,38 @@ class _Use(NamedTuple):
     tells_free: bool = False
 
 
+class _Found(NamedTuple):
+    """A level under the name that rules know, and the stream that it stands in: its metric and what tells it apart."""
+
+    stream: str
+    level: Level
+
+    @property
+    def fullness(self) -> tuple[float, str]:
+        return self.level.value / self.level.limit, self.stream
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A resource's name that several streams may share: which of them is the fullest, and all that there are."""
+
+    fullest: str
+    share: float
+    at_s: float
+    streams: set[str]
+
+
 class Levels:
-    """Reads levels from the metrics of one export; limits that came earlier are remembered, 20,000 at most."""
+    """Reads levels from the metrics of one export; what came earlier is remembered within bounds.
+
+    A metric with its attributes is a stream of its own (OpenTelemetry's data model): the memory of a process fills
+    up beside the steady memory of its machine. Where several streams mean the resource of one built-in name, that
+    name tells of the fullest, and each that can fill up is told by its own name as well, of 16 at most.
+    """
 
     def __init__(self) -> None:
         self.dropped = 0
+        self._shared: OrderedDict[tuple[str, str, str], _Shared] = OrderedDict()
         self._limits: OrderedDict[tuple[str, str, str, Labels], Reading] = OrderedDict()
         self._percents: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
@@ -83,31 +115,53 @@ class Levels:
             use = _use_of(name, readings[name][0].unit)
             if use is not None:
                 uses.append((name, use))
-        fullest: dict[str, Level] = {}
+        found: dict[str, list[_Found]] = {}
         for name, use in uses:
-            for level in self._levels(source, service, use, readings[name], at_s):
-                known = fullest.get(level.resource)
-                if known is None or level.value * known.limit > known.value * level.limit:
-                    fullest[level.resource] = level
-        yield from fullest.values()
+            for one in self._levels(source, service, use, readings[name], at_s):
+                found.setdefault(one.level.resource, []).append(one)
+        for resource, several in found.items():
+            fullest = max(several, key=lambda one: one.fullness)
+            if resource not in _IDENTITY:
+                yield fullest.level
+            else:
+                yield from self._told((source, service, resource), several, fullest, at_s)
 
-    def _levels(self, source: str, service: str, use: _Use, readings: list[Reading], at_s: float) -> Iterator[Level]:
+    def _told(self, key: tuple[str, str, str], several: list[_Found], fullest: _Found, at_s: float) -> Iterator[Level]:
+        """What is to be told of streams that share a name; those of other exports, which come in between, count too."""
+        share, stream = fullest.fullness
+        shared = self._shared.get(key)
+        if shared is None:
+            self._bounded(self._shared)
+            shared = self._shared[key] = _Shared(stream, share, at_s, set())
+        self._shared.move_to_end(key)
+        streams = {one.stream: one.level for one in several}
+        if shared.fullest in streams or share >= shared.share or at_s - shared.at_s > _FORGOTTEN_S:
+            shared.fullest, shared.share, shared.at_s = stream, share, at_s
+            yield fullest.level
+        for name in sorted(streams.keys() - shared.streams)[: _MAX_STREAMS - len(shared.streams)]:
+            shared.streams.add(name)
+        if len(shared.streams) > 1 and key[2] not in _RATES:
+            yield from (level._replace(resource=name) for name, level in streams.items() if name in shared.streams)
+
+    def _levels(self, source: str, service: str, use: _Use, readings: list[Reading], at_s: float) -> Iterator[_Found]:
         name = _canonical(use.stem)
         shares = []
         for identity, states in _grouped(readings, _IDENTITY.get(name)).items():
             limit = use.limit or self._limit(source, service, use.stem, identity, readings[0].unit)
             used = _used(states, limit, tells_free=use.tells_free) if limit is not None else None
-            if limit is None or used is None:
-                continue
+            if limit is None or used is None or used < 0.0:
+                continue  # nothing is used less than not at all: whoever says so means something else
             if use.limit == 1.0:
                 limit = self._real_limit((source, service, use.stem), used)
             if name == "cpu":
                 shares.append((used, limit))
                 continue
-            labels = "" if name in _IDENTITY else "".join(f",{key}={value}" for key, value in identity)
-            yield Level(at_s, source, name + labels, used, limit, service)
+            labels = "".join(f",{key}={value}" for key, value in identity)
+            resource = name if name in _IDENTITY else name + labels
+            yield _Found(use.stem + labels, Level(at_s, source, resource, used, limit, service))
         if shares:  # a single busy core is no exhausted machine
-            yield Level(at_s, source, name, sum(used for used, _ in shares) / len(shares), shares[0][1], service)
+            used = sum(used for used, _ in shares) / len(shares)
+            yield _Found(use.stem, Level(at_s, source, name, used, shares[0][1], service))
 
     def _real_limit(self, metric: tuple[str, str, str], share: float) -> float:
         """Some count percent and say `1`: well above 1 they give themselves away, and are remembered."""
@@ -125,9 +179,7 @@ class Levels:
                 self._limits[key] = reading
                 self._limits.move_to_end(key)
 
-    def _bounded(
-        self, table: OrderedDict[tuple[str, str, str], None] | OrderedDict[tuple[str, str, str, Labels], Reading]
-    ) -> None:
+    def _bounded(self, table: OrderedDict[Any, Any]) -> None:
         if len(table) >= _MAX_KEPT:
             table.popitem(last=False)
             self.dropped += 1

@@ -25,6 +25,9 @@ from otel_monitor_processors.observation import (
 )
 from otel_monitor_processors.otel import attributes as names
 
+LONGEST_SPAN_S = 7 * 86_400.0
+"""A span that is longer has a start time that was never set."""
+
 _PEER = (
     "peer.service",
     "server.address",
@@ -40,6 +43,8 @@ _HEARTBEAT = "heartbeat"
 """A role whose calls are only recorded as spans when they have failed or were slow."""
 _REPORTS = (_HEARTBEAT, "register", "deregister")
 """What a worker says of itself, to its orchestrator."""
+_EVEN_IF_FAILED = (_HEARTBEAT, "handle_failure")
+"""Roles that tell of something even when they fail; a failed `assign` has assigned nothing."""
 _TASK_IDS = (names.TASK_ID, names.STREAM_ID)
 _ERROR = 17
 """Severity number of ERROR."""
@@ -101,7 +106,7 @@ def span_observations(span: SpanRecord) -> Iterator[Observation]:
     make = _ROLES.get(str(role)) if role is not None else None
     if make is not None:
         worker = attributes.get(names.WORKER_ID) or (span.source if span.kind == "CLIENT" and role in _REPORTS else "")
-        if worker != "":
+        if worker != "" and (outcome is Outcome.OK or role in _EVEN_IF_FAILED):
             yield make(span, str(worker), outcome)
 
 
@@ -174,7 +179,15 @@ def log_observations(record: LogFacts) -> Iterator[Observation]:
     error_type = record.attributes.get("exception.type") or record.attributes.get("error.type")
     if record.severity_number >= _ERROR or error_type:
         category = classify_attributes(record.attributes, status_description=record.text)
-        yield ErrorLog(record.at_s, record.source, str(error_type or ""), category, record.trace, record.service)
+        yield ErrorLog(
+            record.at_s,
+            record.source,
+            str(error_type or ""),
+            category,
+            record.trace,
+            record.service,
+            record.severity_number,
+        )
 
 
 def _first(attributes: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:

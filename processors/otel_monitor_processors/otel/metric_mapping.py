@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from otel_monitor_processors.distribution import Distribution
 from otel_monitor_processors.observation import Heartbeat, MetricPoint, Observation, OperationCount
 from otel_monitor_processors.otel import attributes as names
 from otel_monitor_processors.otel.duration_metrics import operation_count
@@ -23,6 +24,8 @@ HEARTBEAT_AGE = "orchestrator.heartbeat.age"
 HEARTBEAT_INTERVAL = "orchestrator.heartbeat.interval"
 _COUNT = ".count"
 _MAX_TYPES = 50_000
+_TOGETHER_S = 1.0
+"""One collection may come in several parts, of about the same time."""
 
 
 class MetricKind(StrEnum):
@@ -34,9 +37,9 @@ class MetricKind(StrEnum):
 
 
 class DataPoint(NamedTuple):
-    """One point: `value` of a gauge or sum, of a histogram its sum, beside how many `events` it counts.
+    """One point: `value` of a gauge or sum, of a histogram its sum, beside how many `events` it has, and their spread.
 
-    A start of 0 means that it is not known, a histogram's value of NaN likewise.
+    A start of 0 means that it is not known, a histogram's value of NaN likewise; all other values are finite.
     """
 
     attributes: Labels
@@ -44,6 +47,7 @@ class DataPoint(NamedTuple):
     start_s: float
     value: float
     events: int = 0
+    distribution: Distribution | None = None
 
 
 class Metric(NamedTuple):
@@ -60,6 +64,14 @@ class Metric(NamedTuple):
     def is_current(self) -> bool:
         """Whether its values stand for themselves: those of a gauge, or of a sum that can fall."""
         return self.kind is MetricKind.GAUGE or (self.kind is MetricKind.SUM and not self.monotonic)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What a metric of one sender is, and whether any series of it was exported twice."""
+
+    type: tuple[MetricKind, bool, bool]
+    repeated: bool = False
 
 
 class MetricMapping:
@@ -80,7 +92,7 @@ class MetricMapping:
         self._refused = refused
         self._increases = Increases()
         self._levels = Levels()
-        self._types: OrderedDict[tuple[str, str, str], tuple[MetricKind, bool, bool]] = OrderedDict()
+        self._types: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
 
     @property
     def dropped(self) -> int:
@@ -91,40 +103,46 @@ class MetricMapping:
         """What one export of one resource says, all of it at `at_s`."""
         readings: dict[str, list[Reading]] = {}
         beats = _Beats()
+        self._increases.look_from(at_s)
         for metric in metrics:
-            if not self._same_type(source, service, metric):
+            known = self._known(source, service, metric)
+            if known is None:
                 self._refused(metric)
                 continue
             if metric.is_current:
-                good = [point for point in metric.points if math.isfinite(point.value)]
-                for point in good:
+                for point in metric.points:
                     yield _point(source, service, metric, point, at_s, point.value)
                 readings.setdefault(metric.name, []).extend(
-                    Reading(point.attributes, point.value, metric.unit) for point in good
+                    Reading(point.attributes, point.value, metric.unit) for point in metric.points
                 )
                 if metric.name == HEARTBEAT_AGE:
-                    beats.ages |= {_worker(point): point.value for point in good}
+                    beats.ages |= {_worker(point): point.value for point in metric.points}
             else:
-                yield from self._increased(source, service, metric, at_s, beats)
+                yield from self._increased(source, service, metric, known, at_s, beats)
         yield from self._levels.read(source, service, {name: found for name, found in readings.items() if found}, at_s)
         yield from self._heartbeats(source, at_s, beats)
 
-    def _same_type(self, source: str, service: str, metric: Metric) -> bool:
+    def _known(self, source: str, service: str, metric: Metric) -> _Known | None:
+        """What is known of the metric; None where it has another type than before."""
         key = (source, service, metric.name)
-        now = (metric.kind, metric.monotonic, metric.cumulative)
         before = self._types.get(key)
-        if before == now:
-            return True
+        type_ = (metric.kind, metric.monotonic, metric.cumulative)
+        if before is not None and before.type == type_:
+            return before
         if before is None and len(self._types) >= _MAX_TYPES:
             self._types.popitem(last=False)
-        self._types[key] = now
-        return before is None
+        now = self._types[key] = _Known(type_)
+        return now if before is None else None
 
     def _increased(
-        self, source: str, service: str, metric: Metric, at_s: float, beats: _Beats
+        self, source: str, service: str, metric: Metric, known: _Known, at_s: float, beats: _Beats
     ) -> Iterator[MetricPoint | OperationCount]:
-        for point in metric.points:
-            increase = self._increase(source, service, metric, point)
+        series = [(source, service, metric.name, metric.kind, point.attributes) for point in metric.points]
+        if metric.cumulative and not known.repeated:
+            last_s = self._increases.last_s
+            known.repeated = any(last_s(one) < at_s - _TOGETHER_S for one in series)
+        for one, point in zip(series, metric.points, strict=True):
+            increase = self._increase(one, metric, known, point)
             if increase is None:
                 continue
             if metric.kind is MetricKind.SUM:
@@ -132,18 +150,19 @@ class MetricMapping:
                 continue
             yield _point(source, service, metric, point, at_s, float(increase.events), _COUNT)
             if increase.events and math.isfinite(increase.value):
-                yield _point(source, service, metric, point, at_s, increase.value / increase.events)
+                mean = _point(source, service, metric, point, at_s, increase.value / increase.events)
+                yield mean._replace(events=increase.events, distribution=increase.distribution)
                 counted = operation_count(source, service, metric.name, metric.unit, point.attributes, increase, at_s)
                 if counted is not None:
                     yield counted
             if metric.name == HEARTBEAT_INTERVAL:
                 beats.counts[_worker(point)] = increase.events
 
-    def _increase(self, source: str, service: str, metric: Metric, point: DataPoint) -> Increase | None:
+    def _increase(self, series: Hashable, metric: Metric, known: _Known, point: DataPoint) -> Increase | None:
         if not metric.cumulative:
-            return Increase(point.value, point.events)
-        series = (source, service, metric.name, metric.kind, point.attributes)
-        return self._increases.take(series, Total(point.start_s, point.at_s, point.value, point.events))
+            return Increase(point.value, point.events, point.distribution)
+        total = Total(point.start_s, point.at_s, point.value, point.events, point.distribution)
+        return self._increases.take(series, total, exported_without=known.repeated)
 
     def _heartbeats(self, observer: str, at_s: float, beats: _Beats) -> Iterator[Heartbeat]:
         for worker in beats.ages | beats.counts:

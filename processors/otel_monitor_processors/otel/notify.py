@@ -8,8 +8,9 @@ import weakref
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 
+from otel_monitor_processors.otel.console import ConsoleNotifier
 from otel_monitor_processors.otel.driver import Driver
-from otel_monitor_processors.otel.emitter import AlertEmitter, ConsoleNotifier
+from otel_monitor_processors.otel.emitter import AlertEmitter
 
 _lock = threading.RLock()  # guards _emitting and _printing
 _emitting: weakref.WeakSet[Driver] = weakref.WeakSet()

@@ -9,13 +9,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
+from otel_monitor_processors import drops
 from otel_monitor_processors.alerts.alert import Alert
 from otel_monitor_processors.engine import Engine
 from otel_monitor_processors.guard import guard
 from otel_monitor_processors.observation import Operation, Outcome, TraceRef
 from otel_monitor_processors.otel import attributes as names
 from otel_monitor_processors.otel.driver import Driver, driver_of
-from otel_monitor_processors.otel.mapping import SpanRecord, source_of, span_observations
+from otel_monitor_processors.otel.mapping import LONGEST_SPAN_S, SpanRecord, source_of, span_observations
 from otel_monitor_processors.otel.notify import notify
 
 _MAX_RESOURCES = 16
@@ -135,9 +136,13 @@ def _urgent(operation: Operation, slow_s: float) -> bool:
 
 
 def _record(span: ReadableSpan, source: tuple[str, str], now: float) -> SpanRecord | None:
-    """The span as the mapping reads it. Its end is `now`: a live span ends when it is seen to end."""
+    """The span as the mapping reads it, if its times can be. Its end is `now`: a live span ends when it is seen to."""
     context, start, end = span.context, span.start_time, span.end_time
     if context is None or start is None or end is None:
+        return None
+    duration_s = (end - start) / 1e9
+    if not 0.0 <= duration_s <= LONGEST_SPAN_S:
+        drops.count("span", "malformed")  # both times may be the application's own
         return None
     return SpanRecord(
         name=span.name,
@@ -146,7 +151,7 @@ def _record(span: ReadableSpan, source: tuple[str, str], now: float) -> SpanReco
         failed=span.status.status_code is StatusCode.ERROR,
         status_description=span.status.description,
         attributes=_with_exception(span),
-        start_s=now - (end - start) / 1e9,
+        start_s=now - duration_s,
         end_s=now,
         trace=TraceRef(context.trace_id, context.span_id),
         source=source[0],

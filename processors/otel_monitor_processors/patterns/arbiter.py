@@ -80,7 +80,7 @@ class Arbiter:
 
     def judge(self, findings: Iterable[Finding], now: float) -> Iterator[Verdict]:
         """Hold the findings of one evaluation against each other; what changed because of them."""
-        ordered = in_order(findings)
+        ordered = in_order(self._widened(finding) for finding in findings)
         ranked = [self._settle(finding, now) for finding in explain(ordered)]
         self._confidence = {}
         found: set[Key] = set()
@@ -94,6 +94,15 @@ class Arbiter:
             yield from self._clear(case, now)
             if case.verdict is None:
                 del self._cases[key]
+
+    def _widened(self, finding: Finding) -> Finding:
+        """What is open accounts for all that it has accounted for since it opened, also where it has passed."""
+        past = self._past.get((finding.pattern, finding.scope))
+        case = self._cases.get((finding.pattern, finding.scope))
+        if past is None or case is None or case.verdict is None or finding.explains is None:
+            return finding
+        explains = None if past.explains is None else past.explains | finding.explains
+        return finding if explains == finding.explains else replace(finding, explains=explains)
 
     def _settle(self, finding: Finding, now: float) -> Finding:
         """Remember what is sure for a while after its end; what such a past cause accounts for is reduced."""

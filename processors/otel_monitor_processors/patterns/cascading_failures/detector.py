@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from otel_monitor_processors.classification import Category
@@ -38,10 +39,10 @@ from otel_monitor_processors.tally import Tally
 
 KNOTS: dict[str, Knots] = {
     "spread": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.6), (6.0, 0.95)),
-    "unlinked": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.6), (6.0, 0.95)),
-    "doubtful": ((2.0, 0.0), (20.0, 0.2)),
-    "chain": ((2.5, 0.0), (4.0, 0.3), (4.9, 0.48), (5.4, 0.75), (7.0, 0.95)),
-    "counted": ((4.5, 0.1), (8.0, 0.35)),
+    "unlinked": ((1.0, 0.0), (3.0, 0.4), (4.0, 0.53), (6.0, 0.82)),
+    "doubtful": ((2.0, 0.0), (20.0, 0.12)),
+    "chain": ((2.5, 0.0), (4.0, 0.3), (4.9, 0.48), (5.4, 0.65), (7.0, 0.85), (9.0, 0.9)),
+    "counted": ((4.5, 0.06), (8.0, 0.15)),
     "silent": ((3.0, 0.0), (10.0, 0.2)),
 }
 """Confidence by kind of evidence and its score, a -log10 p."""
@@ -245,7 +246,17 @@ class CascadingFailures:
         self._calls.roll(now, self._service_of)
         if self._failing.suspects:
             self._failing.roll(now)
-            self._spread = self._spreads.worst(now)
+            spread = self._spreads.worst(now)
+            if spread is not None and not spread.doubt and self._is_fleet(spread.root):
+                spread = replace(spread, doubt="tasks fail, and those who give them out say so")
+            self._spread = spread
+
+    def _is_fleet(self, service: str) -> bool:
+        """Whether it is the workers themselves, or their orchestrator: a task that fails is told by both of them."""
+        return any(
+            source in self._roster.orchestrators or self._losses.is_worker(source)
+            for source in self._failing.sources({service})
+        )
 
     def _passes(self, sources: int, events: int) -> bool:
         """Whether the gates let a finding through."""

@@ -27,7 +27,8 @@ from otel_monitor_processors.patterns.heartbeat_degradation.wording import Said
 from otel_monitor_processors.patterns.verdict import Pattern
 
 KNOTS: dict[str, Knots] = {
-    "late": ((1.0, 0.05), (2.5, 0.2), (3.5, 0.4), (4.2, 0.55), (5.0, 0.85), (6.5, 0.95)),
+    "late": ((1.0, 0.01), (2.5, 0.12), (3.5, 0.35), (4.2, 0.57), (5.0, 0.7), (6.5, 0.92)),
+    "lagging": ((1.0, 0.03), (2.5, 0.15), (4.0, 0.5), (5.0, 0.7), (6.5, 0.85)),
     "lost": ((4.0, 0.3), (9.0, 0.92), (12.0, 0.97)),
     "gone": ((1.0, 0.01), (3.0, 0.1), (5.0, 0.4), (6.0, 0.8), (8.0, 0.95), (12.0, 0.99)),
     "silent": ((1.0, 0.01), (3.0, 0.08), (5.0, 0.3), (6.0, 0.55), (8.0, 0.85), (12.0, 0.95)),
@@ -35,8 +36,8 @@ KNOTS: dict[str, Knots] = {
     "contradicted": ((3.0, 0.02), (6.0, 0.1), (12.0, 0.25), (24.0, 0.4)),
     "paused": ((3.0, 0.3), (6.0, 0.7), (9.0, 0.9)),
 }
-"""Scores: of `late` log10 of the likelihood ratio, of the others -log10 of the probability of a silence; each less
-log10 of the number of workers. The kinds of silence are those of `Absences.kind`."""
+"""Scores: of `late` and `lagging` log10 of the likelihood ratio, of the others -log10 of the probability of a silence;
+each less log10 of the number of workers. The kinds of silence are those of `Absences.kind`."""
 
 _UNSETTLED = 0.25
 """A loss is not announced before it has lasted a little: it may follow from something that is about to be seen."""
@@ -64,7 +65,7 @@ class HeartbeatDegradation:
         self._absences = Absences(self._roster)
         self._metrics = HeartbeatMetrics(self._roster, self._absences)
         self._pauses = Pauses()
-        self._habits: Fleet = Habit(), Habit(), Habit()
+        self._habits: Fleet = Habit(), Habit(), Habit(), Habit()
         self._registers = False
         """Whether registrations are recorded here at all."""
 
@@ -211,7 +212,7 @@ class HeartbeatDegradation:
             yield self._found(wording.of_lost(named, strongest, kind, self._roster.active(), now), best)
 
     def _late(self, now: float) -> Iterator[Finding]:
-        late = self._roster.late
+        late = self._roster.late_by_themselves()
         said = None
         if late and self._enough(len(late)):
             said = wording.of_late(late, self._roster.workers.values(), self._roster.active(), now)
@@ -253,7 +254,7 @@ class HeartbeatDegradation:
         self._roster.reset()
         self._absences.reset()
         self._pauses.reset()
-        self._habits = Habit(), Habit(), Habit()
+        self._habits = Habit(), Habit(), Habit(), Habit()
         self._registers = False
 
     def dump(self) -> dict[str, Any]:
@@ -270,6 +271,6 @@ class HeartbeatDegradation:
         self._roster.load(state["roster"])
         self._absences.load(state["absences"])
         self._pauses.load(state["pauses"])
-        beats, means, answers = (Habit.load(habit) for habit in state["habits"])
-        self._habits = beats, means, answers
+        beats, means, answers, lags = (Habit.load(habit) for habit in state["habits"])
+        self._habits = beats, means, answers, lags
         self._registers = state["registers"]

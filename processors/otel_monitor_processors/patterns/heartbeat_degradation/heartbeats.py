@@ -7,13 +7,13 @@ from typing import Any
 
 from otel_monitor_processors.observation import TraceRef
 from otel_monitor_processors.patterns.heartbeat_degradation.lateness import Habit
-from otel_monitor_processors.patterns.heartbeat_degradation.pace import ANSWERS, BEATS, MEANS, Margin, Pace
+from otel_monitor_processors.patterns.heartbeat_degradation.pace import ANSWERS, BEATS, LAGS, MEANS, Margin, Pace
 from otel_monitor_processors.patterns.heartbeat_degradation.signs import Signs
 
 GIVEN_UP = "given up by its orchestrator"
 SILENT = "silent"
-Fleet = tuple[Habit, Habit, Habit]
-"""How often single gaps, means and answers were long in the whole fleet."""
+Fleet = tuple[Habit, Habit, Habit, Habit]
+"""How often single gaps, means, answers and lags of event loops were long in the whole fleet."""
 
 _MEAN_OF = 4
 _MEAN_OVER_S = 10.0
@@ -33,7 +33,8 @@ class Rhythm:
 
     `beats` are the gaps between heartbeats that its observer recorded one by one; `means` those of ten seconds or
     more together, or of an export where metrics tell of them; `answers` how long the worker itself waited for an
-    answer. They are accounts of the same heartbeats, of which the strongest counts. `last` is the last heartbeat
+    answer. They are accounts of the same heartbeats, of which the strongest counts. `lags` tell how late the
+    worker's own event loop runs what is due, its heartbeats among that. `last` is the last heartbeat
     that was recorded, `answered_at` the last that the worker itself knows to have been received, `gap_s` the last gap.
     A worker is `doubted_at` a time when its next heartbeat is overdue, and `lost_at` a time if it was given up, or
     silent for so long that `silence` (-log10 of the probability, corrected for the number of workers) leaves little
@@ -52,6 +53,7 @@ class Rhythm:
         "beats",
         "doubted_at",
         "gap_s",
+        "lags",
         "last",
         "left_at",
         "lost_at",
@@ -74,6 +76,7 @@ class Rhythm:
         self.beats = Pace()
         self.means = Pace()
         self.answers: Pace | None = None
+        self.lags: Pace | None = None
         self.reported_at: float | None = None
         self.mean_at: float | None = None
         self.aged_at: float | None = None
@@ -96,9 +99,19 @@ class Rhythm:
 
     @property
     def evidence(self) -> float:
-        """How sure it is, in nats, that the heartbeats are late."""
+        """How sure it is, in nats, that the heartbeats are late, or would be."""
+        return max(self.late_nats, self.lag_nats)
+
+    @property
+    def late_nats(self) -> float:
+        """How sure it is that the heartbeats are late."""
         most = max(self.beats.lateness.evidence, self.means.lateness.evidence)
         return most if self.answers is None else max(most, self.answers.lateness.evidence)
+
+    @property
+    def lag_nats(self) -> float:
+        """How sure it is that the worker's event loop is blocked again and again."""
+        return 0.0 if self.lags is None else self.lags.lateness.evidence
 
     @property
     def usual(self) -> float:
@@ -173,6 +186,15 @@ class Rhythm:
             mean_s = answers.usual  # slower, and quick enough all the same
         return answers.gap(at, mean_s, ANSWERS, fleet[2])
 
+    def lag(self, at: float, mean_s: float, fleet: Fleet) -> bool:
+        """An export told how late the worker's event loop was. True: the evidence has changed."""
+        lags = self.lags
+        if lags is None:
+            lags = self.lags = Pace()
+        if lags.count >= LAGS.least and lags.bound < mean_s < BEATS.share * self.usual:
+            mean_s = lags.usual  # no heartbeat becomes late by that
+        return lags.gap(at, mean_s, LAGS, fleet[3])
+
     def _told(self, at: float) -> None:
         if self.reported_at != at:
             if self.last == at:  # the heartbeat that the mapping made of the same export came first
@@ -230,8 +252,9 @@ class Rhythm:
         self.left_at = at
         self.beats.resume()
         self.means.resume()
-        if self.answers is not None:
-            self.answers.resume()
+        for pace in (self.answers, self.lags):
+            if pace is not None:
+                pace.resume()
 
     def dump(self) -> list[Any]:
         return [
@@ -240,6 +263,7 @@ class Rhythm:
             self.beats.dump(),
             self.means.dump(),
             self.answers.dump() if self.answers is not None else None,
+            self.lags.dump() if self.lags is not None else None,
             [self.reported_at, self.mean_at, self.aged_at, self.reported_last, self.left_at, self.lost_at],
             [self.lost_reason, self.silence, self.told],
             [self.doubted_at if math.isfinite(self.doubted_at) else None, self.answered_at, self.gap_s],
@@ -250,11 +274,12 @@ class Rhythm:
 
     @classmethod
     def load(cls, state: list[Any]) -> Rhythm:
-        observer, last, beats, means, answers, times, lost, more, signs, trace, counts = state
+        observer, last, beats, means, answers, lags, times, lost, more, signs, trace, counts = state
         rhythm = cls(observer, last)
         rhythm.beats = Pace.load(beats)
         rhythm.means = Pace.load(means)
         rhythm.answers = Pace.load(answers) if answers is not None else None
+        rhythm.lags = Pace.load(lags) if lags is not None else None
         rhythm.reported_at, rhythm.mean_at, rhythm.aged_at, rhythm.reported_last, rhythm.left_at, rhythm.lost_at = times
         rhythm.lost_reason, rhythm.silence, rhythm.told = lost
         doubted_at, rhythm.answered_at, rhythm.gap_s = more

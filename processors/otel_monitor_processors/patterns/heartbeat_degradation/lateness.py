@@ -32,15 +32,17 @@ _FLEET_MEMORY = 40_000.0
 class Habit:
     """How often a trial was long in the past: of one worker, or of all together. Old trials fade away.
 
-    `missing` is the share of heartbeats that were lately not seen at all, though those around them came in time.
+    `skips` were long by whole intervals: records that may have been lost, and no late heartbeats. `missing` is the
+    share of heartbeats that were lately not seen at all, though those around them came in time.
     """
 
-    __slots__ = ("longs", "memory", "missing", "trials")
+    __slots__ = ("longs", "memory", "missing", "skips", "trials")
 
     def __init__(self, memory: float = _FLEET_MEMORY) -> None:
         self.memory = memory
         self.trials = 0.0
         self.longs = 0.0
+        self.skips = 0.0
         self.missing = 0.0
 
     def miss(self, missed: int) -> None:
@@ -50,24 +52,30 @@ class Habit:
         weight = min(0.5, (missed + 1.0) / _MISSING_OF)
         self.missing += weight * (missed / (missed + 1.0) - self.missing)
 
-    def add(self, trials: float, longs: float) -> None:
+    def add(self, trials: float, longs: float, skips: float) -> None:
         self.trials += trials
         self.longs += longs
+        self.skips += skips
         if self.trials > self.memory:
             self.trials *= 0.5
             self.longs *= 0.5
+            self.skips *= 0.5
 
     @property
     def share(self) -> float:
         return (self.longs + _FLEET_PRIOR * _PRIOR_SHARE) / (self.trials + _FLEET_PRIOR)
 
+    @property
+    def skipped(self) -> float:
+        return self.skips / (self.trials + _FLEET_PRIOR)
+
     def dump(self) -> list[float]:
-        return [self.memory, self.trials, self.longs, self.missing]
+        return [self.memory, self.trials, self.longs, self.skips, self.missing]
 
     @classmethod
     def load(cls, state: list[Any]) -> Habit:
         habit = cls(state[0])
-        habit.trials, habit.longs, habit.missing = state[1:]
+        habit.trials, habit.longs, habit.skips, habit.missing = state[1:]
         return habit
 
 
@@ -80,7 +88,18 @@ class Lateness:
     counts as normal only if it came to nothing.
     """
 
-    __slots__ = ("_began", "_gaps", "_held_longs", "_held_trials", "_least", "_longs", "evidence", "own", "peak")
+    __slots__ = (
+        "_began",
+        "_gaps",
+        "_held_longs",
+        "_held_skips",
+        "_held_trials",
+        "_least",
+        "_longs",
+        "evidence",
+        "own",
+        "peak",
+    )
 
     def __init__(self) -> None:
         self.evidence = 0.0
@@ -92,6 +111,7 @@ class Lateness:
         self._longs = 0
         self._held_trials = 0
         self._held_longs = 0
+        self._held_skips = 0
 
     def gap(self, at: float, least: float, fleet: Habit, counts: int = 1) -> bool:
         """A gap has ended at `at`, a long one if its `least` normal share is not 0; very long ones count for more.
@@ -113,38 +133,47 @@ class Lateness:
 
     def _weigh(self, least: float, fleet: Habit, rarity: float) -> None:
         before = self.evidence
-        long = least > 0.0
-        if not long and before <= 0.0:
+        if not least and before <= 0.0:
             for habit in (self.own, fleet):
                 habit.trials += 1.0
                 if habit.trials > habit.memory:
-                    habit.add(0.0, 0.0)
+                    habit.add(0.0, 0.0, 0.0)
             return
-        normal = (self.own.longs + _PRIOR_TRIALS * fleet.share) / (self.own.trials + _PRIOR_TRIALS)
-        likely = max(_LIKELY, 1.5 * normal)
-        if likely > _MOST:
-            self.evidence = 0.0  # long and short alike are what is normal here
-            step = before = 0.0
-        else:
-            normal = max(least or LEAST, normal * rarity)
-            step = math.log(likely / normal) if long else math.log((1.0 - likely) / (1.0 - normal))
+        skipped = least >= LEAST_MISSED
+        step = self._step(least, fleet, rarity)
+        if step is None:
+            step = before = self.evidence = 0.0
         self.evidence = min(CAP, max(0.0, before + step))
         self.peak = max(self.peak, self.evidence)
         if before > FREEZE:
             self._held_trials += 1
-            self._held_longs += long
+            self._held_longs += least > 0.0 and not skipped
+            self._held_skips += skipped
         else:
-            self.own.add(1.0, long)
-            fleet.add(1.0, long)
+            self.own.add(1.0, least > 0.0 and not skipped, skipped)
+            fleet.add(1.0, least > 0.0 and not skipped, skipped)
         if self.evidence <= 0.0:
             self._settle(fleet)
+
+    def _step(self, least: float, fleet: Habit, rarity: float) -> float | None:
+        """What a trial says, in nats; None where long and short ones alike are what is normal."""
+        own = self.own
+        trials = own.trials + _PRIOR_TRIALS
+        late = (own.longs + _PRIOR_TRIALS * fleet.share) / trials
+        skipped = (own.skips + _PRIOR_TRIALS * fleet.skipped) / trials
+        likely = max(_LIKELY, 1.5 * (late + skipped))
+        if likely > _MOST:
+            return None
+        if not least:
+            return math.log((1.0 - likely) / (1.0 - max(LEAST, late + skipped)))
+        return math.log(likely / max(least, (late + skipped if least >= LEAST_MISSED else late) * rarity))
 
     def _settle(self, fleet: Habit) -> None:
         """It is over. If it was too little for an alarm, it was part of what is normal."""
         if self.peak < CAP / 2.0 and self._held_trials:
-            self.own.add(self._held_trials, self._held_longs)
-            fleet.add(self._held_trials, self._held_longs)
-        self._held_trials = self._held_longs = 0
+            for habit in (self.own, fleet):
+                habit.add(self._held_trials, self._held_longs, self._held_skips)
+        self._held_trials = self._held_longs = self._held_skips = 0
         self.peak = 0.0
 
     @property
@@ -154,13 +183,13 @@ class Lateness:
     def clear(self) -> None:
         """Start anew: what was suspected has been explained."""
         self.evidence = self.peak = 0.0
-        self._held_trials = self._held_longs = 0
+        self._held_trials = self._held_longs = self._held_skips = 0
         self._least = 0.0
         self._gaps = self._longs = 0
 
     def dump(self) -> list[Any]:
         began = self._began if math.isfinite(self._began) else None
-        held = [self._held_trials, self._held_longs]
+        held = [self._held_trials, self._held_longs, self._held_skips]
         trial = [self._least, self._gaps, self._longs]
         return [self.evidence, self.peak, self.own.dump(), began, trial, held]
 
@@ -171,5 +200,5 @@ class Lateness:
         lateness._least, lateness._gaps, lateness._longs = trial
         lateness.own = Habit.load(own)
         lateness._began = -math.inf if began is None else began
-        lateness._held_trials, lateness._held_longs = held
+        lateness._held_trials, lateness._held_longs, lateness._held_skips = held
         return lateness

@@ -1,4 +1,4 @@
-"""Heartbeats as metrics tell of them: their mean interval, the age of the last, the time until it is answered."""
+"""Heartbeats as metrics tell of them: their interval, the age of the last, what keeps a worker from sending them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class HeartbeatMetrics:
             "orchestrator.heartbeat.interval": self._interval,
             "orchestrator.heartbeat.age": self._age,
             "orchestrator.heartbeat.duration": self._answers,
+            "orchestrator.event_loop.delay": self._lag,
             "orchestrator.worker.failures": self._failures,
         }
 
@@ -66,6 +67,12 @@ class HeartbeatMetrics:
         if rhythm is None or not rhythm.usual:
             return False
         return rhythm.answer(point.at, point.value, fleet) and self._roster.sort(point.source, rhythm)
+
+    def _lag(self, point: MetricPoint, fleet: Fleet) -> bool:
+        rhythm = self._roster.workers.get(point.source)
+        if rhythm is None or not rhythm.usual:
+            return False
+        return rhythm.lag(point.at, point.value, fleet) and self._roster.sort(point.source, rhythm)
 
     def _failures(self, point: MetricPoint, _fleet: Fleet) -> bool:
         if point.value > 0.0:

@@ -16,7 +16,8 @@ _WHOLE = 0.06
 _REGULAR = 0.1
 """More irregular rhythms have no whole intervals."""
 _STEADY = 1.35
-_EARLY = 0.5
+_APART = 1.5
+"""Gaps that are so many times as long as a long one are not learned before it is clear that nothing is wrong."""
 _FAR = 2.5
 _LONG_PAUSE_S = 2.6
 """Gaps that are longer than this and `_FAR` usual ones are no single pause: they count twice."""
@@ -39,6 +40,8 @@ MEANS = Margin(0.06, 0.04, 5, 24)
 """For means of several gaps: they vary less."""
 ANSWERS = Margin(1.5, 0.0, 5, 24)
 """For the time that it takes until a heartbeat is answered: it varies much."""
+LAGS = Margin(2.0, 0.0, 5, 24)
+"""For how late an event loop runs what is due: it varies more."""
 
 
 class Pace:
@@ -71,22 +74,40 @@ class Pace:
             least = max(LEAST_MISSED, fleet.missing) if self.missed(gap_s) else LEAST
             far = gap_s > _FAR * self.usual + _LONG_PAUSE_S and self._is_regular
             ended = lateness.gap(at, least, fleet, 2 if far else 1)
-        elif lateness.evidence > 0.0 and gap_s < _EARLY * self.usual and self._is_regular:
+        elif lateness.evidence > 0.0 and gap_s < 2.0 * self.usual - self.bound and self._is_regular:
             return False  # the one before was late: this one says nothing new
         else:
             ended = lateness.gap(at, 0.0, fleet)
         if lateness.evidence <= 0.0:
-            if self.frozen_at is not None:
-                self.frozen_at = self._recent = None
-                self._learn(gap_s, margin)
-                return True
+            cleared = self._settle(margin)
             self._learn(gap_s, margin)
-            return False
-        if not lateness.frozen:
-            self._learn(gap_s, margin)
-        else:
+            return cleared
+        if lateness.frozen:
             self._watch(at, gap_s, margin)
+        elif gap_s > _APART * self.bound:
+            self._hold(gap_s, margin)
+        else:
+            self._learn(gap_s, margin)
         return ended
+
+    def _settle(self, margin: Margin) -> bool:
+        """It is over: what never became a suspicion is part of what is usual. True: it was more than that."""
+        held, self._recent = self._recent, None
+        if self.frozen_at is not None:
+            self.frozen_at = None
+            return True
+        for gap_s in held or ():
+            self._learn(gap_s, margin)
+        return False
+
+    def _hold(self, gap_s: float, margin: Margin) -> array[float]:
+        """Keep a gap apart, with those before it: it will be seen whether they are usual."""
+        if self._recent is None:
+            self._recent = array("f")
+        self._recent.append(gap_s)
+        if len(self._recent) > margin.kept:
+            del self._recent[0]
+        return self._recent
 
     def _learn(self, gap_s: float, margin: Margin) -> None:
         gaps = self._gaps
@@ -110,12 +131,9 @@ class Pace:
 
     def _watch(self, at: float, gap_s: float, margin: Margin) -> None:
         """While something is suspected, the gaps are kept apart: a rhythm that stays another one is learned at last."""
-        if self.frozen_at is None or self._recent is None:
-            self.frozen_at, self._recent = at, array("f")
-        recent = self._recent
-        recent.append(gap_s)
-        if len(recent) > margin.kept:
-            del recent[0]
+        if self.frozen_at is None:
+            self.frozen_at = at
+        recent = self._hold(gap_s, margin)
         lasting_s = max(_RELEARN_S, _RELEARN_GAPS * self.usual)
         if len(recent) < _RELEARN_GAPS or at - self.frozen_at < lasting_s:
             return

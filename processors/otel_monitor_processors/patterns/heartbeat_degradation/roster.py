@@ -12,6 +12,8 @@ _MAX_WORKERS = 10_000
 _MANY_WORKERS = 5_000
 _SUSPECT_NATS = 8.0
 _CLEARED_NATS = 3.0
+_SHARED_SHARE = 0.4
+"""So many event loops are not blocked at once, each by something of its own."""
 
 
 class HeartbeatRoster:
@@ -91,6 +93,15 @@ class HeartbeatRoster:
             self.late[worker] = rhythm
             return True
         return False
+
+    def late_by_themselves(self) -> dict[str, Rhythm]:
+        """Who is late, but for those whose event loop lags as most do: that is the machine's doing, or a store's."""
+        if all(rhythm.late_nats >= _CLEARED_NATS for rhythm in self.late.values()):
+            return self.late
+        known = [rhythm.lag_nats for rhythm in self.workers.values() if rhythm.lags is not None]
+        if sum(nats > 0.0 for nats in known) <= max(1.0, _SHARED_SHARE * len(known)):
+            return self.late
+        return {worker: rhythm for worker, rhythm in self.late.items() if rhythm.late_nats >= _CLEARED_NATS}
 
     def pause(self, gap_s: float) -> None:
         """Nobody was there to receive: every silence is shorter by the pause."""

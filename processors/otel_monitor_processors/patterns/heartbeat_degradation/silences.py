@@ -14,6 +14,9 @@ _MORE = 12
 _THINNED = 0.3
 _STEEPEST = 0.35
 """Mean excess, in usual gaps, below which no tail is believed to be."""
+_PRIOR_GAPS = 8
+_PRIOR_EXCESS = 0.4
+"""What a tail is taken to be before it was seen: where records get lost, they mostly do so one by one."""
 _DECADES_PER_GAP = 3.5
 """Without a past, each heartbeat that is missing makes a silence 3,000 times less probable."""
 _PAUSE_S = 2.6
@@ -59,28 +62,36 @@ class Silences:
         return min(0.0, max(without_past, thinned, self._seen(ratio)))
 
     def _seen(self, ratio: float) -> float:
-        """The tail as it was seen; beyond the third longest gap it falls as between that one and the twelfth."""
+        """The tail as it was seen, beyond the third longest gap as a dozen of the longest let expect it to go on.
+
+        Their excesses over the shortest of them are taken to be exponential. As only so few are known, what to expect
+        of another one is a Pareto distribution: the posterior predictive of an exponential one under a gamma prior.
+        """
         if ratio <= _LONG:
             return 0.0
         if self.count < _MORE or not self._buckets:
             return -math.inf
-        few = beyond = 0
-        few_at = more_at = _LONG
-        exceeding = 0
-        for index in sorted(self._buckets, reverse=True):
-            beyond += self._buckets[index]
-            if math.exp((index + 1) * _BASE_LN) > ratio:
-                exceeding = beyond
-            if not few and beyond >= _FEW:
-                few, few_at = beyond, math.exp(index * _BASE_LN)
-            if few and beyond >= _MORE and more_at == _LONG:
-                more_at = math.exp(index * _BASE_LN)
-        few = few or beyond
-        if ratio <= few_at:
+        few, few_at, _ = self._longest(_FEW)
+        if few >= _FEW and ratio <= few_at:
+            exceeding = sum(count for index, count in self._buckets.items() if math.exp((index + 1) * _BASE_LN) > ratio)
             return math.log10((exceeding + 0.5) / (self.count + 1.0))
-        more = sum(count for index, count in self._buckets.items() if math.exp(index * _BASE_LN) >= more_at - 1e-9)
-        excess = (few_at - more_at) / math.log(more / few) if more > few else 0.0
-        return math.log10((few + 0.5) / (self.count + 1.0)) - (ratio - few_at) / max(_STEEPEST, excess) / _LN10
+        longest, since, excess = self._longest(_MORE)
+        weight = longest + _PRIOR_GAPS
+        scale = max(excess + _PRIOR_GAPS * _PRIOR_EXCESS, weight * _STEEPEST)
+        share = math.log10((longest + 0.5) / (self.count + 1.0))
+        return share - weight * math.log10(1.0 + (ratio - since) / scale)
+
+    def _longest(self, wanted: int) -> tuple[int, float, float]:
+        """About so many of the longest gaps: their number, the shortest of them, by how much all exceed it in sum."""
+        longest, since, excess = 0, _LONG, 0.0
+        for index in sorted(self._buckets, reverse=True):
+            lower, upper = max(_LONG, math.exp(index * _BASE_LN)), math.exp((index + 1) * _BASE_LN)
+            count = self._buckets[index]
+            excess += longest * (since - lower) + count * (upper - lower)
+            longest, since = longest + count, lower
+            if longest >= wanted:
+                break
+        return longest, since, excess
 
     def dump(self) -> list[Any]:
         return [self.count, sorted(self._buckets.items())]

@@ -52,9 +52,10 @@ def of_late(rhythms: Mapping[str, Rhythm], everybody: Collection[Rhythm], fleet:
     observers = _blamed(rhythms, everybody)
     sources = observers or tuple(workers)
     most = max(rhythm.evidence for rhythm in rhythms.values())
+    lagging = most > max(rhythm.late_nats for rhythm in rhythms.values())
     return Said(
         "late",
-        "late",
+        "lagging" if lagging else "late",
         max(0.0, most - math.log(fleet)) / _LN10,
         sources,
         sources[0],
@@ -131,10 +132,8 @@ def _numbers(rhythm: Rhythm, now: float) -> dict[str, Any]:
 
 
 def _pace(rhythm: Rhythm) -> Pace:
-    paces = [rhythm.beats, rhythm.means]
-    if rhythm.answers is not None:
-        paces.append(rhythm.answers)
-    return max(paces, key=lambda pace: pace.lateness.evidence)
+    paces = (rhythm.beats, rhythm.means, rhythm.answers, rhythm.lags)
+    return max((pace for pace in paces if pace is not None), key=lambda pace: pace.lateness.evidence)
 
 
 def _lost(worker: str, rhythm: Rhythm, now: float) -> str:
@@ -148,5 +147,6 @@ def _lost(worker: str, rhythm: Rhythm, now: float) -> str:
 def _late(worker: str, rhythm: Rhythm) -> str:
     pace = _pace(rhythm)
     median_s, longest_s = pace.now()
+    what = {id(rhythm.lags): "its event loop is late by", id(rhythm.answers): "answered after"}.get(id(pace), "every")
     before = f"was {pace.usual:.2g} s, at most {pace.bound:.2g} s"
-    return f"{worker} (every {median_s:.2g} s, up to {longest_s:.2g} s; {before})"
+    return f"{worker} ({what} {median_s:.2g} s, up to {longest_s:.2g} s; {before})"

@@ -52,7 +52,7 @@ class SourceLevels:
         if self.load is None:
             self.load, self._load_of = LoadHistory(), resource
         if resource == self._load_of:
-            self.load.add(at, min(1.0, share))
+            self.load.add(at, max(0.0, min(1.0, share)))
             self._tallied, self._counted = 0, min(self._counted, 0)
         else:
             work = 0.0
