@@ -55,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 1
     for found in replay(files, build_engine(settings), Ledger(_say), arguments.confidence_every):
         print(json.dumps(found), flush=True)
-    return 0
+    return 0 if len(files) == len(arguments.files) else 1
 
 
 def _opened(paths: Sequence[str]) -> list[LineFile]:

@@ -305,5 +305,8 @@ def test_tasks_that_change_hands_to_and_fro_have_two_owners() -> None:
 def test_only_so_many_tasks_are_remembered() -> None:
     duplicates = Duplicates()
     for number in range(12_000):
-        duplicates.done(f"task {number}", "w1", number)
+        duplicates.done(f"task {number}", "w1", number / 1_000)
     assert duplicates.dropped == 2_000
+    for number in range(20_000):
+        duplicates.done(f"later task {number}", "w1", 60.0 + number)
+    assert duplicates.dropped == 2_000, "what is long done is not missed"

@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, outputs, said = replayed(capsys, tmp_path / "missing", recording, tmp_path)
-    assert (code, outputs[-1]["spans"]) == (0, 300)
+    assert (code, outputs[-1]["spans"]) == (1, 300)
     assert f"cannot read {tmp_path / 'missing'}: No such file or directory" in said
     assert f"cannot read {tmp_path}: Is a directory" in said
 

@@ -92,7 +92,7 @@ def write(run: Run, path: Path) -> None:
 
 def _sections(run: Run, stem: str) -> list[str]:
     results = run.results
-    parts = ["---", "orphan: true", "---", "# Accuracy", "", _introduction(run)]
+    parts = ["# Accuracy", "", _introduction(run)]
     parts += ["## Each pattern", "", tables.main_table(results, scores.bootstrap(results))]
     parts += [_explanation(), f"![What happened and what was reported]({stem}-confusion.svg)", ""]
     parts += ["## Against the goals", "", goals.goals_table(results, run.cost)]

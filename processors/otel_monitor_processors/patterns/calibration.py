@@ -2,7 +2,7 @@
 
 Each kind of evidence has a score of its own, in the unit that its detector says; the higher, the stronger. The
 knots give how often the pattern was really there at such a score. Between them the confidence is interpolated,
-beyond them it stays: a monotone, piecewise linear fit (isotonic regression, thinned out).
+beyond them it stays. `python -m benchmarks.detection fit` says what simulated systems make of them.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ _MAX_OWNERS = 256
 _MAX_RECENT = 2_048
 _RECENT_S = 10.0
 """A death may become known so much later than its tasks are passed on."""
+_IN_HAND_S = 120.0
+"""Who was given a task longer ago has mostly done with it."""
 _SLACK_S = 1.0
 
 
@@ -45,8 +47,8 @@ class Handovers:
         owners[task] = (assignment.source, at)
         if before is None:
             if len(owners) > _MAX_TASKS:
-                owners.popitem(last=False)
-                self.dropped += 1
+                _, (_, given_at) = owners.popitem(last=False)
+                self.dropped += at - given_at <= _IN_HAND_S
             return
         worker, since = before
         dead_since = died_at.get(worker, 0.0)

@@ -26,8 +26,8 @@ class Duplicates:
         last = self._last.get(task)
         if last is None:
             if len(self._last) >= _MAX_TASKS:
-                self._last.popitem(last=False)
-                self.dropped += 1
+                _, (_, _, changed_at) = self._last.popitem(last=False)
+                self.dropped += at - changed_at <= _TURN_S  # of the others nothing was to be expected any more
             self._last[task] = (worker, "", at)
             return
         owner, before, changed_at = last
