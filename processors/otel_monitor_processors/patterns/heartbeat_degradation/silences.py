@@ -17,6 +17,7 @@ _STEEPEST = 0.35
 _PRIOR_GAPS = 8
 _PRIOR_EXCESS = 0.4
 """What a tail is taken to be before it was seen: where records get lost, they mostly do so one by one."""
+_MOST_LONG = 0.4
 _DECADES_PER_GAP = 3.5
 """Without a past, each heartbeat that is missing makes a silence 3,000 times less probable."""
 _PAUSE_S = 2.6
@@ -69,7 +70,7 @@ class Silences:
         """
         if ratio <= _LONG:
             return 0.0
-        if self.count < _MORE or not self._buckets:
+        if not self._buckets:
             return -math.inf
         few, few_at, _ = self._longest(_FEW)
         if few >= _FEW and ratio <= few_at:
@@ -77,9 +78,19 @@ class Silences:
             return math.log10((exceeding + 0.5) / (self.count + 1.0))
         longest, since, excess = self._longest(_MORE)
         weight = longest + _PRIOR_GAPS
-        scale = max(excess + _PRIOR_GAPS * _PRIOR_EXCESS, weight * _STEEPEST)
+        scale = max(excess + _PRIOR_GAPS * self._prior_excess(), weight * _STEEPEST)
         share = math.log10((longest + 0.5) / (self.count + 1.0))
         return share - weight * math.log10(1.0 + (ratio - since) / scale)
+
+    def _prior_excess(self) -> float:
+        """By how many usual gaps a long gap should exceed the shortest of them, on average.
+
+        The share of long gaps tells how regular heartbeats are at all: of those that come at random, as where one in
+        a hundred is sampled, a third is long, and these are an exponential distribution's with half of all gaps
+        shorter than the usual one.
+        """
+        share = min(_MOST_LONG, (sum(self._buckets.values()) + 0.5) / (self.count + 1.0))
+        return max(_PRIOR_EXCESS, (_LONG - 1.0) / math.log(0.5 / share))
 
     def _longest(self, wanted: int) -> tuple[int, float, float]:
         """About so many of the longest gaps: their number, the shortest of them, by how much all exceed it in sum."""
