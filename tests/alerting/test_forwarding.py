@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.channels.alertmanager_server import Alertmanager
 from tests.channels.http_peer import Peer, http_peer
@@ -31,21 +28,6 @@ WORKS = """
 """
 RESEND_S = 1.0
 LAPSES_S = 4 * RESEND_S
-
-
-@pytest.fixture(scope="module")
-def told() -> Iterator[Peer]:
-    with http_peer() as peer:
-        yield peer
-
-
-@pytest.fixture(scope="module")
-def alertmanager(told: Peer) -> Iterator[Alertmanager]:
-    Alertmanager.require()
-    server = Alertmanager(told.url)
-    server.start()
-    yield server
-    server.remove()
 
 
 class Shop:

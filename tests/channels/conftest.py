@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.channels.alertmanager_server import Alertmanager
 from tests.channels.http_peer import Peer, http_peer
 
 
@@ -43,3 +44,19 @@ def secret_file(tmp_path: Path) -> Path:
     path = tmp_path / "secret"
     path.write_text("s3cr3t-value\n")
     return path
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[Peer]:
+    """What the Alertmanager tells of alerts."""
+    with http_peer() as peer:
+        yield peer
+
+
+@pytest.fixture(scope="module")
+def alertmanager(told: Peer) -> Iterator[Alertmanager]:
+    Alertmanager.require()
+    server = Alertmanager(told.url)
+    server.start()
+    yield server
+    server.remove()

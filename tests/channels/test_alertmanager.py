@@ -7,11 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from otel_monitor.channels.alertmanager import AlertmanagerChannel
 from otel_monitor.channels.alertmanager_labels import label_set
@@ -21,7 +18,7 @@ from otel_monitor.channels.secret import PlainUrl
 from otel_monitor_processors.alerts.alert import State
 from otel_monitor_processors.alerts.rule import Severity
 from tests.channels.alertmanager_server import Alertmanager
-from tests.channels.http_peer import Handler, Peer, answer, http_peer
+from tests.channels.http_peer import Handler, Peer, answer
 from tests.channels.notifications import AT, HOSTILE, alert, fresh, hostile, notification, resolved
 from tests.polling import eventually
 from tests.processes import Processes
@@ -40,21 +37,6 @@ while not wait.wait(max(0.0, channel.next_refresh() - time.time())):
     channel.refresh(time.time())
     print("refreshed", flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def told() -> Iterator[Peer]:
-    with http_peer() as peer:
-        yield peer
-
-
-@pytest.fixture(scope="module")
-def alertmanager(told: Peer) -> Iterator[Alertmanager]:
-    Alertmanager.require()
-    server = Alertmanager(told.url)
-    server.start()
-    yield server
-    server.remove()
 
 
 def channel_to(url: str, resend: float = 0.5, **more: Any) -> AlertmanagerChannel:

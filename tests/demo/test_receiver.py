@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,6 +28,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_monitor.demo.receiver import MAX_BODY_BYTES, Receiver, Signal
 from otel_monitor.demo.telemetry import ALERT_EVENT, MAX_ALERTS, MAX_NAMES, AlertEvent, Telemetry
+from tests.polling import eventually
 
 RESOURCE = Resource({"service.name": "shop", "service.instance.id": "w1"})
 ALERT: dict[str, str | float] = {
@@ -157,3 +161,17 @@ def alerts_at(*times: int) -> ExportLogsServiceRequest:
     for time in times:
         records.add(time_unix_nano=time, event_name=ALERT_EVENT)
     return request
+
+
+def test_a_sender_that_dies_in_the_middle_leaves_no_traceback(
+    receiver: Receiver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    port = int(receiver.endpoint.rpartition(":")[2])
+    before = threading.active_count()
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        head = "POST /v1/traces HTTP/1.1\r\nContent-Type: application/x-protobuf\r\nContent-Length: 10\r\n\r\n"
+        sender.sendall(head.encode())
+        eventually(lambda: threading.active_count() > before, what="its thread")
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+    eventually(lambda: threading.active_count() == before, what="the end of its thread")
+    assert capfd.readouterr().err == ""
