@@ -19,6 +19,9 @@ IDLE_S = 1.0
 _SOONEST_S = 0.05
 _MOST_AT_ONCE = 100
 
+Late = Callable[[Message, float], None]
+"""Told of what has been delivered after failures: the message, and when."""
+
 Report = Callable[[str, str], None]
 """Told of every attempt: the channel's name, and `delivered`, `retry` or `dead`."""
 
@@ -30,7 +33,8 @@ class Courier:
     alone for a time gets no other message before that either. One that forgets what it is not told again is told
     of the alerts that still fire, of which `firing` gives the ids.
 
-    The channel is made when it is first needed, in the courier's thread: it may import the user's code.
+    The channel is made when it is first needed, in the courier's thread: it may import the user's code. `clock` is
+    that by which messages are due, in unix seconds.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Courier:
         outbox: Callable[[], Outbox | None],
         report: Report,
         firing: Callable[[], Collection[str]],
+        late: Late,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self._make = make
@@ -47,6 +53,8 @@ class Courier:
         self._outbox = outbox
         self._report = report
         self._firing = firing
+        self._late = late
+        self._clock = clock
         self._resumed: list[Alert] = []
         self._left_alone_until = -math.inf  # by the monotonic clock
         self._idle = threading.Event()
@@ -97,7 +105,7 @@ class Courier:
             if outbox is None:
                 self._idle.set()
                 return
-            self._refresh(time.time())
+            self._refresh(self._clock())
             if not self._deliver_one(outbox):
                 self._come_back(outbox)
                 self._idle.set()
@@ -110,7 +118,7 @@ class Courier:
         except sqlite3.Error:
             return
         if due is not None:
-            self._ticker.due_in(max(_SOONEST_S, due - time.time(), self._left_alone_until - time.monotonic()))
+            self._ticker.due_in(max(_SOONEST_S, due - self._clock(), self._left_alone_until - time.monotonic()))
 
     def _refresh(self, now: float) -> None:
         resumed, self._resumed = self._resumed, []
@@ -132,7 +140,7 @@ class Courier:
         if time.monotonic() < self._left_alone_until:
             return False
         try:
-            now = time.time()
+            now = self._clock()
             if not outbox.has_due(self.name, now):
                 return False  # a look, not a lease: what is idle writes nothing
             message = outbox.lease(self.name, now)
@@ -144,11 +152,13 @@ class Courier:
         return True
 
     def _note(self, outbox: Outbox, message: Message, receipt: Receipt) -> None:
-        now = time.time()
+        now = self._clock()
         match receipt:
             case Delivered(detail):
                 outbox.delivered(message, now, detail)
                 self._report(self.name, "delivered")
+                if message.attempts > 1:
+                    self._late(message, now)
             case Retry(reason, after_s):
                 self._left_alone_until = time.monotonic() + (after_s or 0.0)
                 again = outbox.failed(message, now, reason, after_s)

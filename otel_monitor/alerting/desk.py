@@ -106,6 +106,7 @@ class Desk:
         seen = show(dispatcher, steps, requests, now)
         self._count_dropped(dispatcher)
         self._unkept += seen.notifications
+        self._unkept = shelf.outbox.news(self._unkept)
         progress = _after(self._seen, steps, requests)
         shelf.outbox.watch(self._unkept, now)
         with shelf.database.transaction(durable=bool(self._unkept or requests)):
@@ -137,7 +138,8 @@ class Desk:
         self._kept = found.kept
         self._steps_since = 0
         self._snapshot_at = now + SNAPSHOT_EVERY_S
-        self._unkept += found.notifications  # those that are there already are not queued again
+        # Those that are there already are not queued again; a repetition that is not was left out for good reason.
+        self._unkept += [item for item in found.notifications if not item.repeats]
         shelf.reclaim()
         shelf.outbox.watch_all()
         return found.dispatcher

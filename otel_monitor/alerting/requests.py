@@ -1,7 +1,8 @@
 """What people want of the dispatcher, as documents: silences, acknowledgements, an alert resolved by hand.
 
-They are left in the store, so that any process may ask, and whoever dispatches answers: with `ok`, or with the
-`error` and what kind of one (`unknown`, `conflict`, `invalid`).
+A courier has one thing to say in the same way: that a message has reached its channel late. They are left in the
+store, so that any process may ask, and whoever dispatches answers: with `ok`, or with the `error` and what kind of
+one (`unknown`, `conflict`, `invalid`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from otel_monitor.store.outbox import Message
 from otel_monitor_processors.alerts.alert import AlertTransition
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.roster import ConflictError, UnknownAlertError
@@ -66,10 +68,22 @@ def _resolve(dispatcher: Dispatcher, body: Json, now: float) -> Done:
     return Done({"ok": True}, transition)
 
 
+def reached(message: Message, at: float) -> Json:
+    """The request of a courier: a message that had failed before has been delivered."""
+    told = message.notification
+    return {"do": "reached", "group": told.group_key, "channel": told.channel, "at": at}
+
+
+def _reached(dispatcher: Dispatcher, body: Json, now: float) -> Done:
+    dispatcher.reached(str(body["group"]), str(body["channel"]), min(float(body["at"]), now))
+    return Done({"ok": True})
+
+
 _ACTIONS: dict[str, Callable[[Dispatcher, Json, float], Done]] = {
     "silence": _silence,
     "expire_silence": _expire,
     "acknowledge": _acknowledge,
     "withdraw_acknowledgement": _withdraw,
     "resolve": _resolve,
+    "reached": _reached,
 }

@@ -15,13 +15,14 @@ from typing import NamedTuple
 from otel_monitor.alerting.courier import Courier, Report
 from otel_monitor.alerting.desk import Desk
 from otel_monitor.alerting.keeper import Keeper
+from otel_monitor.alerting.requests import reached
 from otel_monitor.alerting.store_alert import StoreAlert
 from otel_monitor.alerting.tidying import Tidying
 from otel_monitor.channels.channel import Channel
 from otel_monitor.store import forks
 from otel_monitor.store.alerts import OPEN
 from otel_monitor.store.database import BUSY_S, Database
-from otel_monitor.store.outbox import Outbox
+from otel_monitor.store.outbox import Message, Outbox
 from otel_monitor_processors import drops
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
@@ -65,6 +66,7 @@ class AlertService:
         busy_s: how long another process may hold the file before it counts as locked.
         tell: takes the alert about the store itself, and hands it to this service with all the others; by default
             it is handed over directly.
+        clock: the time, in unix seconds.
     """
 
     def __init__(
@@ -78,9 +80,11 @@ class AlertService:
         report: Report = lambda _channel, _outcome: None,
         busy_s: float = BUSY_S,
         tell: Callable[[AlertTransition], None] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.keeper = Keeper(store_path, name, retention_s, busy_s)
         self.depths: dict[str, int] = {}
+        self._clock = clock
         self._desk = Desk(dispatcher)
         self._tidying = Tidying(retention_s)
         self._waiting: deque[AlertTransition] = deque()
@@ -93,7 +97,8 @@ class AlertService:
         self._firing: frozenset[str] = frozenset()
         self._stepping = threading.Lock()  # guards everything but _waiting
         self._couriers = [
-            Courier(channel, make, self._outbox, report, lambda: self._firing) for channel, make in channels.items()
+            Courier(channel, make, self._outbox, report, lambda: self._firing, self._late, clock)
+            for channel, make in channels.items()
         ]
         self._ticker = Ticker("otel-monitor-alerts", TICK_S, self._tick)
         _services.add(self)
@@ -111,7 +116,7 @@ class AlertService:
                 found = shelf.alerts.open_of(shelf.owner, _MAX_ALERTS)
                 seen_at = shelf.alerts.alive_at(shelf.owner)
             except sqlite3.Error as error:
-                self._go_to_memory(error, time.time())
+                self._go_to_memory(error, self._clock())
                 return Restored([], None)
             self._open = {alert.fingerprint: _standing(alert) for alert in found}
             return Restored([alert for alert in found if not self._store_alert.adopt(alert)], seen_at)
@@ -135,7 +140,7 @@ class AlertService:
     def settle(self) -> None:
         """Wait until everything that was handed over is kept: from here on it survives."""
         while self._waiting:
-            self.step(time.time())
+            self.step(self._clock())
 
     def start(self) -> None:
         """Start the threads, unless they run. In a forked child they start with the first transition."""
@@ -168,7 +173,7 @@ class AlertService:
             self._stepping.release()
 
     def _finish(self, deadline: float) -> None:
-        now = time.time()
+        now = self._clock()
         while self._step(now) and time.monotonic() < deadline:
             continue
         shelf = self.keeper.shelf
@@ -203,6 +208,9 @@ class AlertService:
         """What is to be delivered by this process: the outbox, while it dispatches."""
         return self.keeper.shelf.outbox if self._desk.leads else None
 
+    def _late(self, message: Message, at: float) -> None:
+        self.keeper.shelf.dispatch.ask(reached(message, at), at)
+
     def _forked(self) -> None:
         """In a forked child: store, leadership and queue are the parent's; threads start when they are needed."""
         self._stepping = threading.Lock()
@@ -221,13 +229,13 @@ class AlertService:
     # -- steps ------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        now = time.time()
+        now = self._clock()
         if self.step(now):
             self._ticker.wake()
             return
         deadline = self._desk.next_deadline()
         if deadline is not None:
-            self._ticker.due_in(max(_SOONEST_S, deadline - time.time()))
+            self._ticker.due_in(max(_SOONEST_S, deadline - self._clock()))
 
     def step(self, now: float) -> bool:
         """Do everything that is due at `now`, in bounded portions; whether there is more."""

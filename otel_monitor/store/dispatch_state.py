@@ -157,9 +157,10 @@ class DispatchState:
         return kept == 1
 
     def forget(self, progress: Progress) -> None:
-        """The journal up to there is of no use to anybody."""
+        """The journal and the requests up to there are of no use to anybody."""
         with self._database.transaction(durable=False) as connection:
             connection.execute("DELETE FROM journal WHERE seq <= ?", (progress.entry,))
+            connection.execute("DELETE FROM request WHERE seq <= ?", (progress.last_request,))
 
     def snapshot(self) -> Snapshot:
         """The state that was kept last.

@@ -164,6 +164,19 @@ class Outbox:
             ).fetchall()
         return [_message(row) for row in rows]
 
+    def news(self, notifications: Iterable[Notification]) -> list[Notification]:
+        """Those that are worth queueing: what still waits is not repeated, or all would arrive at once in the end."""
+        found: list[Notification] = []
+        ahead: set[tuple[str, str]] = set()
+        with self._database.reading() as connection:
+            for item in notifications:
+                whose = (item.channel, item.group_key)
+                if item.repeats and (whose in ahead or _waits(connection, *whose)):
+                    continue
+                ahead.add(whose)
+                found.append(item)
+        return found
+
     def watch(self, notifications: Iterable[Notification], now: float) -> None:
         """Remember what is about to be queued until it has ended, the newest of it: see `underway`."""
         for item in notifications:
@@ -273,6 +286,15 @@ def enqueue(connection: sqlite3.Connection, notifications: Iterable[Notification
         "VALUES (?, ?, ?, 'queued', ?, ?, ?)",
         [(item.id, item.channel, item.group_key, now, now, dump_notification(item)) for item in notifications],
     )
+
+
+def _waits(connection: sqlite3.Connection, channel: str, group_key: str) -> bool:
+    """Whether a message of a group to a channel is still on its way."""
+    row = connection.execute(
+        "SELECT 1 FROM outbox WHERE channel = ? AND group_key = ? AND state IN ('queued', 'sending') LIMIT 1",
+        (channel, group_key),
+    ).fetchone()
+    return row is not None
 
 
 def _message(row: tuple[int, str, str, int, float, float, str]) -> Message:

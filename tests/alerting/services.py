@@ -105,18 +105,15 @@ class Timeline:
 
     def __init__(self, path: Path, **options: Any) -> None:
         self.ops = Recorder()
-        self.alerts: AlertService = service(self.ops, path=path, busy_s=0.05, **options)
         self.now = START_S
+        self.alerts: AlertService = service(self.ops, path=path, busy_s=0.05, clock=lambda: self.now, **options)
         self.go(0.0)
 
     def go(self, seconds: float) -> None:
         self.now += seconds
         while self.alerts.step(self.now):
             continue
-        outbox = self.alerts.keeper.shelf.outbox
-        while (message := outbox.lease("ops", self.now)) is not None:
-            self.ops.send(message.notification)
-            outbox.delivered(message, self.now, "")
+        self.alerts.deliver(30.0)
 
     def raises(self, name: str) -> AlertTransition:
         raised = fires(name, self.now)

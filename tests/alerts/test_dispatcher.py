@@ -65,6 +65,16 @@ def test_other_evidence_of_the_same_alert_is_no_news_but_is_told_when_there_is_s
     assert [(item.at, item.alerts[0].summary) for item in timeline.until(100.0)] == [(62.0, "new")]
 
 
+def test_the_repeat_interval_counts_from_when_the_channel_was_reached() -> None:
+    timeline = Timeline(lambda: Dispatcher(["a"], QUICK), restarts=True)
+    timeline.fire(at=0.0)
+    (first,) = timeline.until(30.0)
+    timeline.dispatcher.reached(first.group_key, "a", 30.0)
+    timeline.dispatcher.reached(first.group_key, "a", 20.0)  # news of an earlier message
+    timeline.dispatcher.reached("another", "a", 30.0)
+    assert [told(item)[:2] for item in timeline.until(100.0)] == [(92.0, "repeat interval")]
+
+
 def test_a_resolution_of_one_of_several_is_told_and_the_rest_is_said_to_fire_still() -> None:
     timeline = Timeline(lambda: Dispatcher(["a"], QUICK))
     first = timeline.fire(at=0.0, labels={"instance": "w1"})

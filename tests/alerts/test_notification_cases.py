@@ -1,38 +1,19 @@
-"""Notifications are those of Alertmanager, on every case of its acceptance tests and some more, on virtual time."""
+"""Notifications are those of Alertmanager, on its acceptance tests without deliveries and some more, on virtual time.
+
+Those in which a delivery fails or several programs tell are in `tests/alerting/test_acceptance_cases.py`.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from otel_monitor.settings_alerts import INHIBITIONS, ROUTES, all_inhibitions
-from otel_monitor_processors.alerts.alert import State
 from otel_monitor_processors.alerts.dispatcher import Dispatcher
 from otel_monitor_processors.alerts.notification import Notification
-from otel_monitor_processors.alerts.rule import Severity
-from tests.alerts.timeline import Case, Timeline, alert, named
-
-CASES = json.loads((Path(__file__).parent.parent / "data" / "notification-cases.json").read_text())["cases"]
-by_case = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-
-
-def dispatcher_of(case: Case) -> Callable[[], Dispatcher]:
-    own = INHIBITIONS.parse(case.get("inhibitions", []))
-    (route,) = ROUTES.parse([case["route"]])
-
-    def make() -> Dispatcher:
-        return Dispatcher(
-            case.get("channels", ["a"]),
-            route,
-            inhibitions=all_inhibitions(own, defaults=case.get("default_inhibitions", False)),
-            not_before=case.get("not_before", 0.0),
-        )
-
-    return make
+from tests.alerts.notification_cases import alert_of, by_case, compare, dispatcher_of, events_of
+from tests.alerts.timeline import Case, Timeline
 
 
 def happen(timeline: Timeline, event: dict[str, Any], silences: list[str]) -> None:
@@ -45,50 +26,21 @@ def happen(timeline: Timeline, event: dict[str, Any], silences: list[str]) -> No
         (matcher,) = event["silence"]
         silences.append(timeline.silence(matcher, *event["active"]))
     else:
-        start, *end = event.get("active", [at])
-        item = alert(
-            event.get("fire") or event["resolve"],
-            State.FIRING if "fire" in event else State.RESOLVED,
-            start,
-            labels=event.get("labels", {}),
-            resolved_at=end[0] if end else None,
-            summary=event.get("summary", ""),
-            metric=event.get("metric", ""),
-            severity=Severity(event.get("severity", "warning")),
-        )
-        timeline.take(item, at=at)
+        timeline.take(alert_of(event), at=at)
 
 
 def play(case: Case, timeline: Timeline) -> list[Notification]:
     silences: list[str] = []
-    for event in sorted(case["events"], key=lambda event: float(event["at"])):
+    for event in events_of(case):
         happen(timeline, event, silences)
     timeline.last = case["until"]
     timeline.until(case["until"])
     return timeline.sent
 
 
-def matches(notification: Notification, want: dict[str, Any]) -> bool:
-    low, high = want["between"]
-    alerts = {named(item): item for item in notification.alerts}
-    return (
-        notification.channel == want.get("channel", "a")
-        and low <= notification.at <= high
-        and sorted(map(named, notification.firing)) == sorted(want.get("firing", []))
-        and sorted(map(named, notification.resolved)) == sorted(want.get("resolved", []))
-        and all(alerts[name].active_at == at for name, at in want.get("starts", {}).items())
-        and all(alerts[name].resolved_at == at for name, at in want.get("ends", {}).items())
-        and all(item.summary == want.get("summary", item.summary) for item in alerts.values())
-    )
-
-
 @by_case
 def test_what_is_told_and_when(case: Case) -> None:
-    sent = play(case, Timeline(dispatcher_of(case)))
-    unexpected = [item for item in sent if not any(matches(item, want) for want in case["want"])]
-    missing = [want for want in case["want"] if not any(matches(item, want) for item in sent)]
-    assert (unexpected, missing) == ([], [])
-    assert len(sent) == len(case["want"])
+    compare(case, play(case, Timeline(dispatcher_of(case))))
 
 
 @by_case

@@ -259,6 +259,10 @@ class Dispatcher:
         """Every alert that is pending, firing, or resolved without all channels having been told."""
         return self._roster.all()
 
+    def reached(self, group_key: str, channel: str, at: float) -> None:
+        """A message has reached its channel late, after failures: the repeat interval counts from `at`, not before."""
+        self._teller.ledger.reached(group_key, channel, at)
+
     def believed(self, channel: str) -> dict[str, str]:
         """The alerts that a channel must take to be firing, by fingerprint, with the severity that it was told."""
         return self._teller.ledger.believed(channel)

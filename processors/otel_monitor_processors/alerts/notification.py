@@ -11,6 +11,9 @@ from typing import Any
 from otel_monitor_processors.alerts.alert import Alert, State
 from otel_monitor_processors.alerts.rule import Labels, Severity
 
+REPEAT = "repeat interval"
+"""The reason of a message that says nothing but that what fires is firing still."""
+
 
 class Status(StrEnum):
     """What a group's notification says on the whole: firing while any of its alerts is."""
@@ -43,6 +46,11 @@ class Notification:
     def id(self) -> str:
         identity = f"{self.channel}\n{self.group_key}\n{self.number}\n{self.at:.3f}"
         return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it only says again what the message before it has said."""
+        return self.reason == REPEAT
 
     @property
     def status(self) -> Status:

@@ -14,6 +14,7 @@ from otel_monitor_processors.alerts.decision import Decisions, Stage
 from otel_monitor_processors.alerts.flapping import Flapping
 from otel_monitor_processors.alerts.grouping import Group
 from otel_monitor_processors.alerts.held import Held, instant
+from otel_monitor_processors.alerts.notification import REPEAT
 from otel_monitor_processors.alerts.rate_limit import RateLimits
 from otel_monitor_processors.alerts.told import Told
 
@@ -147,7 +148,7 @@ class WhatIsNew:
         if over:
             return "all resolved" if set(over) == told.believed.keys() and not draft.firing else "alerts resolved"
         if draft.firing and draft.at - told.at >= draft.group.route.repeat_interval_s:
-            return "repeat interval"
+            return REPEAT
         return ""
 
 

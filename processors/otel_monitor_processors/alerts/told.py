@@ -55,6 +55,12 @@ class Ledger:
             self._records.move_to_end(key)
         return told
 
+    def reached(self, group_key: str, channel: str, at: float) -> None:
+        """A message of a group has reached its channel, at `at` and no sooner."""
+        told = self._records.get((group_key, channel))
+        if told is not None:
+            told.at = max(told.at, at)
+
     def believed(self, channel: str) -> dict[str, str]:
         """The alerts that a channel must take to be firing, by fingerprint, with the severity that it was told."""
         mine = (told.believed for (_, name), told in self._records.items() if name == channel)
