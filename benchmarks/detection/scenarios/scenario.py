@@ -12,6 +12,7 @@ from benchmarks.detection.scenarios.background import Background, Setting
 from benchmarks.detection.scenarios.labels import Fault, Label, Tolerance
 from benchmarks.detection.scenarios.mechanism import (
     CASCADE,
+    CONTENTION,
     EXHAUSTION,
     HEARTBEATS,
     IMBALANCE,
@@ -29,8 +30,8 @@ from benchmarks.detection.simulator.world import World
 _AFTERMATH_S = 180.0
 """So long after its end the consequences of a failure are tolerated."""
 _PATIENCE_S = 300.0
-_MOVES_STREAMS = frozenset({CASCADE, PARTITION, HEARTBEATS, EXHAUSTION})
-"""Failures by which workers are lost, or thought to be, and others get their streams."""
+_MOVES_STREAMS = frozenset({CASCADE, PARTITION, CONTENTION, HEARTBEATS, EXHAUSTION})
+"""Failures by which workers are lost, or thought to be since their heartbeats fail, and others get their streams."""
 _IMBALANCE = frozenset({IMBALANCE})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_monitor_processors.patterns.deadlines import Deadlines
 from otel_monitor_processors.patterns.heartbeat_degradation.heartbeats import GIVEN_UP, SILENT, Fleet, Rhythm
-from otel_monitor_processors.patterns.heartbeat_degradation.observers import is_failing, thinned, was_deaf
+from otel_monitor_processors.patterns.heartbeat_degradation.observers import hears_nobody, is_failing, thinned, was_deaf
 from otel_monitor_processors.patterns.heartbeat_degradation.pace import BEATS
 from otel_monitor_processors.patterns.heartbeat_degradation.roster import HeartbeatRoster
 from otel_monitor_processors.patterns.heartbeat_degradation.silences import Silences
@@ -22,6 +22,8 @@ _UNKNOWN_USUAL_S = 2.0
 _LOOK_AGAIN_S = 0.5
 _DEAF_PATIENCE_S = 60.0
 _DEAF_PATIENCE = 12.0
+_DOUBT_S = 20.0
+_DOUBT = 6.0
 _FORGET_GIVEN_UP_S = 900.0
 _FORGET_UNKNOWN_S = 300.0
 _FORGET_SILENT_S = 180.0
@@ -152,6 +154,12 @@ class Absences:
             )
             known[name] = deaf
         return deaf
+
+    def is_in_doubt(self, rhythm: Rhythm, now: float) -> bool:
+        """Whether a worker was given up while its orchestrator heard nobody at all: that one may be what is ill."""
+        if rhythm.lost_at is None or now - rhythm.lost_at > max(_DOUBT_S, _DOUBT * rhythm.usual):
+            return False
+        return rhythm.lost_reason == GIVEN_UP and hears_nobody(rhythm.observer, now, self._roster.workers.values())
 
     def kind(self, rhythm: Rhythm, now: float) -> str:
         """What sort of evidence there is for the loss of a worker.

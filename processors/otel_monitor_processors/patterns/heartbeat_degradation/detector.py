@@ -196,7 +196,7 @@ class HeartbeatDegradation:
         for worker, rhythm in self._roster.lost.items():
             kind = self._absences.kind(rhythm, now)
             confidence = interpolate(KNOTS[kind], rhythm.silence)
-            if now - rhythm.doubted_at < _SETTLE_S:
+            if now - rhythm.doubted_at < _SETTLE_S or self._absences.is_in_doubt(rhythm, now):
                 confidence = min(_UNSETTLED, confidence)
             rhythm.told |= confidence >= _OPEN_AT
             judged[worker] = confidence, kind

@@ -118,6 +118,17 @@ def is_failing(name: str, now: float, workers: Iterable[Rhythm]) -> bool:
     return overdue >= max(_MIN_DUE, _OVERDUE_SHARE * known)
 
 
+def hears_nobody(name: str, now: float, workers: Iterable[Rhythm]) -> bool:
+    """Whether hardly any of its workers is heard, those included that it has given up."""
+    known = overdue = 0
+    for rhythm in workers:
+        usual = rhythm.usual
+        if rhythm.observer == name and rhythm.left_at is None and usual > 0.0:
+            known += 1
+            overdue += now - rhythm.heard > _OVERDUE * usual
+    return overdue >= max(_MIN_DUE, _OVERDUE_SHARE * known)
+
+
 def thinned(name: str, since: float, workers: Iterable[Rhythm]) -> float:
     """The share of heartbeats that are not seen of those workers that a receiver has heard of `since` a time.
 

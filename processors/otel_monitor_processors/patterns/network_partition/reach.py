@@ -38,7 +38,7 @@ _SERVICE = 0.5
 """A service may have several instances behind one name."""
 _LOG10_E = math.log10(math.e)
 _MIN_KNOWN_S = 30.0
-_ANSWERED = 0.7
+_ANSWERED = 0.85
 """What fails at once has mostly been refused by somebody: the network is there."""
 _REFUSED = 0.7
 _AS_BEFORE = 0.4
