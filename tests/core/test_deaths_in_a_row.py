@@ -15,6 +15,7 @@ from otel_monitor_processors.observation import (
     MetricPoint,
     Observation,
     Operation,
+    OperationCount,
     Outcome,
 )
 from otel_monitor_processors.patterns.cascading_failures.detector import CascadingFailures
@@ -118,6 +119,33 @@ def test_a_rolling_restart_is_none() -> None:
         found += fleet.run(8) + fleet.feed(Membership(fleet.now, worker, "boss", Change.JOINED))
         fleet.alive.append(worker)
         fleet.working.append(worker)
+    assert found + fleet.run(60) == []
+
+
+@pytest.mark.parametrize(("every_s", "is_found"), [(1, True), (30, False)])
+def test_what_is_given_up_within_one_interval_has_died_at_once_for_all_that_counters_tell(
+    every_s: int, *, is_found: bool
+) -> None:
+    fleet = Fleet()
+    fleet.every_s = every_s
+    fleet.feed(*(OperationCount(fleet.now, worker, "process", 1, 0.1) for worker in fleet.alive))
+    found = fleet.run(600)
+    del fleet.alive[4:], fleet.working[4:]
+    for _ in range(4):
+        found += fleet.run(8) + fleet.feed(MetricPoint(fleet.now, "boss", "orchestrator.worker.failures", (), 1.0))
+    assert bool(_opened(found + fleet.run(30))) == is_found
+
+
+def test_whoever_was_given_up_long_after_its_last_heartbeat_died_then() -> None:
+    fleet = Fleet()
+    fleet.every_s = 30
+    fleet.run(600)
+    for worker in ("w1", "w2", "w3", "w4"):
+        fleet.alive.remove(worker)
+        fleet.working.remove(worker)
+    found = fleet.run(160)
+    for worker in ("w1", "w2", "w3", "w4"):
+        found += fleet.feed(Membership(fleet.now, worker, "boss", Change.LOST)) + fleet.run(10)
     assert found + fleet.run(60) == []
 
 

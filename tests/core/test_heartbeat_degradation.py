@@ -160,6 +160,22 @@ def test_a_short_stall_of_the_observer_is_no_loss_of_its_workers() -> None:
     assert [v for v in fleet.run(30) if v.scope == "lost"] == []
 
 
+@pytest.mark.parametrize(("stall_s", "is_loss"), [(15, False), (60, True)])
+def test_workers_given_up_by_an_orchestrator_that_hears_nobody_are_in_doubt_for_a_while(
+    stall_s: int, *, is_loss: bool
+) -> None:
+    fleet = Fleet(6)
+    fleet.run(60)
+    fleet.silent = {f"w{i}" for i in range(6)}
+    fleet.run(3)
+    for worker in sorted(fleet.silent):
+        fleet.feed(Membership(fleet.now, worker, "orchestrator", Change.LOST))
+    found = fleet.run(stall_s)
+    fleet.silent = set()
+    found += fleet.run(30)
+    assert any(v.scope == "lost" for v in found) == is_loss
+
+
 def test_a_pause_of_the_process_itself_proves_nothing() -> None:
     fleet = Fleet(4)
     fleet.run(30)

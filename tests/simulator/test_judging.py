@@ -114,6 +114,12 @@ def test_the_lead_is_the_share_of_the_way_that_was_left() -> None:
     assert judge(label, [_alarm("resource_exhaustion", 1_500.0)]).hits[0].lead == pytest.approx(-0.25)
 
 
+def test_what_is_at_its_limit_at_once_has_no_lead() -> None:
+    burst = Fault("resource_exhaustion", "a burst", 1_000.0, 1_500.0, ("w1",), limit_at=1_059.0)
+    label = Label("test", 0.0, 3_600.0, (burst,))
+    assert judge(label, [_alarm("resource_exhaustion", 1_010.0)]).hits[0].lead is None
+
+
 def _result(label: Label, alarms: list[Alarm], naive: list[Alarm] | None = None) -> Result:
     return Result(label, judge(label, alarms), judge(label, naive or []), {name: Bins() for name in PATTERNS})
 

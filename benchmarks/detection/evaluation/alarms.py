@@ -13,6 +13,8 @@ GRACE_S = 60.0
 """An alarm still counts so long after the end of a failure."""
 MERGE_S = 120.0
 """Alarms of one pattern no further apart than this are one."""
+SHORTEST_RAMP_S = 60.0
+"""What is at its limit sooner after the onset cannot be foretold."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class Hit:
 
     delay_s: float
     lead: float | None
-    """For a resource that ran out: the share of the way there that was left at the alarm."""
+    """For a resource that ran out, though not within a minute: the share of the way there left at the alarm."""
     overlap: float | None
     """Jaccard's index of the sources that were named and those that are concerned."""
     root_named: bool
@@ -128,7 +130,7 @@ def _judge_group(label: Label, faults: list[tuple[int, Fault]], group: list[Alar
 def _hit(fault: Fault, alarm: Alarm) -> Hit:
     named = alarm.sources(max(alarm.at, min(alarm.until, fault.end)))
     lead = None
-    if fault.limit_at is not None and fault.limit_at > fault.onset:
+    if fault.limit_at is not None and fault.limit_at - fault.onset >= SHORTEST_RAMP_S:
         lead = (fault.limit_at - alarm.at) / (fault.limit_at - fault.onset)
     sets = [set(fault.sources), *(set(sources) for sources in fault.accepted)]
     overlaps = [overlap(set(named), truth) for truth in sets if truth]

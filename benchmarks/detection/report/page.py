@@ -46,7 +46,7 @@ concerned. The thresholds: {chosen}.
 
 _LEAD = """\
 The lead is the share of the way from the onset to the limit that was left at the alarm: 1 at the onset, 0 at the
-limit, negative after it.
+limit, negative after it. What is at its limit within a minute has no way to be foretold from, and no lead.
 """
 
 _FALSE_ALARMS = """\

@@ -11,6 +11,7 @@ _STYLE = """<style>
 text { font: 12px system-ui, sans-serif; fill: #333 }
 .small { font-size: 10px; fill: #777 }
 .title { font-weight: 600 }
+.on-dark { fill: #fff }
 .frame { fill: none; stroke: #999 }
 .ideal { stroke: #999; stroke-dasharray: 4 3 }
 .line { fill: none; stroke: #2f6fb0; stroke-width: 2 }
@@ -60,7 +61,15 @@ def confusion(table: Mapping[str, Mapping[str, int]], rows: Sequence[str], colum
                 f'<rect x="{x}" y="{y}" width="{size - 2}" height="42" class="{kind}" fill-opacity="{opacity:.2f}"/>'
             )
             parts.append(f'<rect x="{x}" y="{y}" width="{size - 2}" height="42" class="frame" stroke-opacity="0.3"/>')
-            parts.append(_text(x + size / 2 - 1, y + 26, f"{share:.0%}" if total else "", "middle"))
+            parts.append(
+                _text(
+                    x + size / 2 - 1,
+                    y + 26,
+                    f"{share:.0%}" if total else "",
+                    "middle",
+                    "on-dark" if share > 0.5 else "",
+                )
+            )
     height = top + 44 * len(rows) + 10
     return _document(left + size * len(columns) + 10, height, "What happened and what was reported", parts)
 

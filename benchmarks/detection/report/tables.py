@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from benchmarks.detection.evaluation import scores
+from benchmarks.detection.evaluation.alarms import SHORTEST_RAMP_S
 from benchmarks.detection.evaluation.cells import Bins
 from benchmarks.detection.evaluation.running import Result
 from benchmarks.detection.evaluation.scores import Interval, Of, Score, naive, ours
@@ -212,9 +213,12 @@ def lead_table(results: Sequence[Result]) -> str:
             continue
 
         def same(_result: Result, fault: Fault, name: str = item.name) -> bool:
-            return fault.mechanism == name and fault.limit_at is not None
+            limit_at = fault.limit_at
+            return fault.mechanism == name and limit_at is not None and limit_at - fault.onset >= SHORTEST_RAMP_S
 
         mine: Score = scores.score(results, item.pattern, ours, same, false_alarms=False)
+        if not mine.wanted:
+            continue
         leads = [hit.lead for hit in mine.hits if hit.lead is not None]
         early = sum(lead > 0 for lead in leads)
         rows.append((item.name, str(mine.wanted), str(early), share(mine.lead), share(scores.quantile(leads, 0.1))))

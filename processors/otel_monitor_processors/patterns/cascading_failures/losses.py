@@ -17,7 +17,8 @@ from otel_monitor_processors.patterns.deadlines import Deadlines
 _MAX_WORKERS = 10_000
 _MAX_DEATHS = 256
 _LONGEST_GAP_S = 150.0
-"""A heartbeat longer ago than this does not tell when a worker died."""
+_LONGEST_GAP = 8.0
+"""A heartbeat longer ago than this, in seconds and in intervals, does not tell when a worker died."""
 _FRESH_S = 90.0
 _PER_TASK = 1.5
 _CERTAIN = 0.5
@@ -163,7 +164,8 @@ class Losses:
     def lost(self, worker: str, at: float) -> None:
         """An orchestrator has given up a worker."""
         life = self._life(worker)
-        is_fine = life.is_regular and 2.5 * life.gap.mean <= at - life.beat_at < _LONGEST_GAP_S
+        silent_s, usual_s = at - life.beat_at, life.gap.mean
+        is_fine = life.is_regular and 2.5 * usual_s <= silent_s < max(_LONGEST_GAP_S, _LONGEST_GAP * usual_s)
         if at - _JUST_NOW_S < life.seen_at <= at or (is_fine and self._is_alive(life, at)):
             self._register.mistaken(at)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from statistics import median
 
 from otel_monitor_processors.patterns.cascading_failures.deaths import Chain, rarity
 from otel_monitor_processors.patterns.cascading_failures.lives import Life
@@ -36,8 +37,10 @@ class Toll:
         if not self._failures or now - self._failures[-1] > _FRESH_S:
             return None
         fresh = [at for at in self._failures if now - at <= _LONGEST_GAP_S]
-        exports = sorted(set(fresh))
-        if len(exports) < 2 or len(fresh) < _LEAST:
+        if len(fresh) < _LEAST:
+            return None
+        exports = _apart(sorted(set(fresh)), _usual_interval_s(lives))
+        if len(exports) < 2:
             return None
         if max(map(fresh.count, exports)) >= max(_BURST, 0.5 * len(fresh)):
             return None
@@ -61,3 +64,18 @@ class Toll:
     def load(self, state: list[float]) -> None:
         self.reset()
         self._failures.extend(state)
+
+
+def _usual_interval_s(lives: Mapping[str, Life]) -> float:
+    """How long it is between two heartbeats of most workers, 0 where that is not known."""
+    known = [life.interval_s for life in lives.values() if life.interval_s]
+    return median(known) if known else 0.0
+
+
+def _apart(exports: list[float], interval_s: float) -> list[float]:
+    """The first export of each moment: who dies together is missed within one interval."""
+    moments = exports[:1]
+    for at in exports[1:]:
+        if at - moments[-1] > interval_s:
+            moments.append(at)
+    return moments

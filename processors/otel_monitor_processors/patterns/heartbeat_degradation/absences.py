@@ -157,9 +157,14 @@ class Absences:
 
     def is_in_doubt(self, rhythm: Rhythm, now: float) -> bool:
         """Whether a worker was given up while its orchestrator heard nobody at all: that one may be what is ill."""
-        if rhythm.lost_at is None or now - rhythm.lost_at > max(_DOUBT_S, _DOUBT * rhythm.usual):
+        lost_at, usual = rhythm.lost_at, rhythm.usual
+        if lost_at is None or rhythm.lost_reason != GIVEN_UP or now - lost_at > max(_DOUBT_S, _DOUBT * usual):
             return False
-        return rhythm.lost_reason == GIVEN_UP and hears_nobody(rhythm.observer, now, self._roster.workers.values())
+        observer = self._roster.observers.find(rhythm.observer)
+        hears_again = observer is not None and lost_at < observer.deaf_to
+        if observer is not None and hears_again and now - observer.deaf_to < _BACK_WITHIN * (usual or _UNKNOWN_USUAL_S):
+            return True
+        return hears_nobody(rhythm.observer, now, self._roster.workers.values())
 
     def kind(self, rhythm: Rhythm, now: float) -> str:
         """What sort of evidence there is for the loss of a worker.

@@ -96,8 +96,10 @@ def was_deaf(name: str, start: float, end: float, workers: Iterable[Rhythm]) -> 
     """Whether so many workers were due in a stretch without any heartbeat that the receiver must be the reason."""
     due = 0
     for rhythm in workers:
-        if rhythm.observer != name or rhythm.left_at is not None or rhythm.lost_at is not None:
+        if rhythm.observer != name or rhythm.left_at is not None:
             continue
+        if rhythm.lost_at is not None and rhythm.lost_at <= start:
+            continue  # it was lost before
         usual = rhythm.beats.usual
         if usual > 0.0 and rhythm.last <= start < rhythm.last + _DUE_MARGIN * usual < end:
             due += 1
