@@ -13,34 +13,45 @@ S = TypeVar("S")
 
 
 class Column(Generic[S]):
-    """Series with their values, the lowest first; those without data apart.
+    """Series with their values, those without data apart; the lowest violating one first.
 
     A value may also be a bound that the true one does not pass: then what it finds are candidates.
     """
 
-    __slots__ = ("_by_labels", "_labels_of", "_series", "_values", "empty")
+    __slots__ = ("_by_labels", "_is_sorted", "_labels_of", "_series", "_values", "empty")
 
     def __init__(self, pairs: Iterable[tuple[S, float | None]], labels_of: Callable[[S], Labels]) -> None:
-        known: list[tuple[float, S]] = []
+        self._series: list[S] = []
+        self._values: list[float] = []
         self.empty: list[S] = []
         for series, value in pairs:
             if value is None or math.isnan(value):
                 self.empty.append(series)
             else:
-                known.append((value, series))
-        known.sort(key=_value)
-        self._values = [value for value, _ in known]
-        self._series = [series for _, series in known]
+                self._series.append(series)
+                self._values.append(value)
+        self._is_sorted = False
         self._labels_of = labels_of
         self._by_labels: dict[Labels, tuple[S, float | None]] | None = None
 
     def violating(self, comparison: Comparison, threshold: float) -> Iterator[tuple[S, float]]:
         """The series whose value is to `threshold` as `comparison` says."""
+        farthest = _FARTHEST.get(comparison)
+        if not self._values or (farthest is not None and not comparison.holds(farthest(self._values), threshold)):
+            return
+        if not self._is_sorted:
+            self._sort()
         first, last = bisect_left(self._values, threshold), bisect_right(self._values, threshold)
         low, high = _RANGES[comparison](first, last, len(self._values))
         yield from zip(self._series[low:high], self._values[low:high], strict=True)
         if comparison is Comparison.UNEQUAL:
             yield from zip(self._series[last:], self._values[last:], strict=True)
+
+    def _sort(self) -> None:
+        order = sorted(range(len(self._values)), key=self._values.__getitem__)
+        self._series = [self._series[index] for index in order]
+        self._values = [self._values[index] for index in order]
+        self._is_sorted = True
 
     def of(self, labels: Labels) -> tuple[S, float | None] | None:
         """The series of these labels with its value; None when there is no such series."""
@@ -51,10 +62,13 @@ class Column(Generic[S]):
         return self._by_labels.get(labels)
 
 
-def _value(pair: tuple[float, object]) -> float:
-    return pair[0]
-
-
+_FARTHEST: dict[Comparison, Callable[[list[float]], float]] = {
+    Comparison.ABOVE: max,
+    Comparison.AT_LEAST: max,
+    Comparison.BELOW: min,
+    Comparison.AT_MOST: min,
+}
+"""The value that violates if any does: mostly none does, and then nothing is put in order."""
 _RANGES: dict[Comparison, Callable[[int, int, int], tuple[int, int]]] = {
     Comparison.ABOVE: lambda _first, last, length: (last, length),
     Comparison.AT_LEAST: lambda first, _last, length: (first, length),

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from otel_monitor_processors.alerts.alert import Alert, AlertTransition, State
 from otel_monitor_processors.alerts.book import AlertBook
@@ -37,6 +37,9 @@ _MAX_STEPS = 600
 _QUIET_S = 600.0
 """So long after the last observation the detectors may still have news, and are asked at every grid point."""
 _PER_CALL = ("response_time", "error_rate")
+_LASTING = frozenset(kind for kind in get_args(Observation) if "duration_s" in kind._fields)
+_FAILED = Outcome.FAILED
+"""Python 3.11 looks members of enums up slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +201,16 @@ class Engine:
 
     def _take(self, observations: Iterable[Observation], transitions: list[Transition]) -> None:
         """The hot loop. Whoever takes in an observation and returns True asks for a judgement at once."""
-        routes, slow_s = self._routes, self.slow_s
+        routes, slow_s, never = self._routes, self.slow_s, math.inf
         for observation in observations:
-            at, duration_s = observation.at, getattr(observation, "duration_s", 0.0)
-            if not (-math.inf < at < math.inf and 0.0 <= duration_s < math.inf):  # false for NaN as well
+            kind, at = type(observation), observation.at
+            duration_s = observation.duration_s if kind in _LASTING else 0.0  # type: ignore[union-attr]  # all of these have it
+            if not (-never < at < never and 0.0 <= duration_s < never):  # false for NaN as well
                 self._malformed += 1
                 continue
             if at >= self._next:
                 self._catch_up(at, transitions)
             self._seen_at = at
-            kind = type(observation)
             news = False
             for take in routes.get(kind, ()):
                 try:
@@ -218,7 +221,7 @@ class Engine:
                         raise
             if news:
                 self._judge(at, transitions)
-            if kind is Operation and (duration_s > slow_s or observation.outcome is Outcome.FAILED):  # type: ignore[union-attr]  # narrowed by `kind`, for speed
+            if kind is Operation and (duration_s > slow_s or observation.outcome is _FAILED):  # type: ignore[union-attr]  # narrowed by `kind`, for speed
                 self._offends(observation, transitions)  # type: ignore[arg-type]  # likewise
 
     def _catch_up(self, now: float, transitions: list[Transition]) -> None:
@@ -298,7 +301,7 @@ class Engine:
     def _judge_series(self, key: tuple[str, str, str], at: float, transitions: list[Transition]) -> None:
         self._immediate[key] = at
         for rule in self._per_call_rules:
-            sample = self._measures.operation_sample(rule, key, at)
+            sample = self._measures.operation_sample(rule, key, at, self._book.watched(rule.name))
             if sample is not None:
                 transitions += self._book.evaluate_one(rule, sample, at)
 
@@ -360,7 +363,7 @@ class Engine:
 
 def _violates(rule: Rule, operation: Operation) -> bool:
     if rule.metric_name == "error_rate":
-        return operation.outcome is Outcome.FAILED
+        return operation.outcome is _FAILED
     return rule.comparison.holds(operation.duration_s * 1e3, rule.threshold)
 
 

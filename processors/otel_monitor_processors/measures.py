@@ -44,6 +44,7 @@ _LEVELS = frozenset(_RESOURCE_METRICS.values())
 _MAX_SERIES = 2_000
 _KEPT_WINDOWS = 2.0
 """A series is forgotten when it has been silent for so many of the longest windows."""
+_UPWARD = frozenset((Comparison.ABOVE, Comparison.AT_LEAST))
 _QUANTILE_SLACK = 0.01
 """A quantile of few values lies between two of them."""
 
@@ -58,8 +59,9 @@ class Measures:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = [rule for rule in rules if rule.metric_name is not None]
-        windows = [rule.window_s for rule in rules if rule.metric_name in _OPERATION_METRICS] or [60.0]
-        self.operations = OperationWindows(min(windows), max(windows), _MAX_SERIES)
+        windows = [rule.window_s for rule in rules if rule.metric_name in _OPERATION_METRICS]
+        self._wants_operations = bool(windows)
+        self.operations = OperationWindows(min(windows, default=60.0), max(windows, default=60.0), _MAX_SERIES)
         self._ages = HeartbeatAges()
         self._points = PointTable(_reaches(rules))
         longest_s = [max(rule.window_s, rule.staleness_s or STALENESS_S) for rule in rules]
@@ -79,8 +81,9 @@ class Measures:
 
     def interests(self) -> dict[type[Any], Callable[[Any], None]]:
         """The method that takes in each kind of observation that counts here."""
+        of_operations = {Operation: self.operations.add} if self._wants_operations else {}
         return {
-            Operation: self.operations.add,
+            **of_operations,
             Level: self._level,
             Heartbeat: self._ages.heartbeat,
             Membership: self._ages.membership,
@@ -95,7 +98,7 @@ class Measures:
             self._points.take((metric, level.service, level.source, ()), Point(level.at, percent), replaces=True)
 
     def _point(self, point: MetricPoint) -> None:
-        if point.name not in BUILT_IN:
+        if point.name in self._points.wanted and point.name not in BUILT_IN:
             key = (point.name, point.service, point.source, point.attributes)
             self._points.take(key, Point(point.at, point.value, point.events, point.distribution))
 
@@ -126,22 +129,18 @@ class Measures:
 
     def _operation_samples(self, rule: Rule, now: float, active: Collection[Labels]) -> Iterator[Sample]:
         """Durations are put together only of series whose longest one violates the rule."""
-        bounded = rule.metric_name == "response_time" and rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
+        bounded = _is_bounded(rule)
         key = (rule.metric_name, rule.aggregation, rule.window_s, bounded)
         column = self._column(key, now, partial(self._operation_column, rule, now, bounded=bounded))
 
-        def make(series: Key, value: float | None) -> Sample | None:
-            candidate = bounded and value is not None and operation_labels(series) not in active
-            if candidate and not self._may_last(rule, series, now):
-                return None
-            return self.operation_sample(rule, series, now)
+        def make(series: Key, _: float | None) -> Sample | None:
+            return self.operation_sample(rule, series, now, active)
 
         yield from _found(rule, column, active, operation_labels, make)
 
     def _operation_column(self, rule: Rule, now: float, *, bounded: bool) -> Column[Key]:
         pairs: list[tuple[Key, float | None]] = []
-        for key in self.operations.series():
-            summary = self._summary(key, now, rule.window_s)
+        for key, summary in self.operations.summaries(now, rule.window_s):
             if summary is None:
                 pairs.append((key, None))
             else:
@@ -151,23 +150,21 @@ class Measures:
     def _summary(self, key: Key, now: float, window_s: float) -> Summary | None:
         return self._column((key, window_s), now, lambda: (self.operations.summary(key, now, window_s),))[0]
 
-    def _may_last(self, rule: Rule, key: Key, now: float) -> bool:
-        share = 1.0 - quantile_of(rule.aggregation or "p95") - _QUANTILE_SLACK
-        return self.operations.may_last(key, rule.threshold / 1e3, share, now, rule.window_s)
-
-    def operation_sample(self, rule: Rule, key: Key, now: float) -> Sample | None:
-        """The value of one series of an operation metric."""
+    def operation_sample(self, rule: Rule, key: Key, now: float, active: Collection[Labels]) -> Sample | None:
+        """The value of one series of an operation metric, if that is in `active` or may raise an alert."""
         labels = operation_labels(key)
         if not _selected(rule, labels):
             return None
         summary = self._summary(key, now, rule.window_s)
         if summary is None:
             return Sample(labels, None)
+        if _is_bounded(rule) and labels not in active and not _may_violate(rule, summary):
+            return None
         value = operation_value(rule, summary)
         return Sample(labels, value, summary.count, detail=partial(operation_detail, rule, key, summary, value))
 
     def _age_samples(self, rule: Rule, now: float, active: Collection[Labels]) -> Iterator[Sample]:
-        above = rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
+        above = rule.comparison in _UPWARD
         due = set()
         for worker, age in self._ages.oldest_first(now):
             if above and age < rule.threshold:
@@ -180,11 +177,15 @@ class Measures:
                 yield _age_sample(rule, worker, watched)
 
     def _point_column(self, rule: Rule, now: float) -> Column[PointSeries]:
-        series = self._points.of(rule.metric_name or "")
-        return Column(((each, _value_of(rule, each, now)) for each in series), _point_labels)
+        every = self._points.of(rule.metric_name or "")
+        if not _is_aggregated(rule):
+            return Column([(series, series.last(rule.staleness_s, now)) for series in every], _point_labels)
+        aggregation, window_s = rule.aggregation or "", rule.window_s
+        return Column([(series, series.aggregated(aggregation, window_s, now)) for series in every], _point_labels)
 
     def forget_idle(self, now: float) -> None:
-        """Let go of what no window can see any more."""
+        """Let go of what no window can see any more, and of what was worked out."""
+        self._columns.clear()
         self.operations.forget_idle(now)
         self._points.forget(now - self._kept_s)
 
@@ -203,12 +204,13 @@ class Measures:
 
 
 def _reaches(rules: Iterable[Rule]) -> dict[str, float]:
-    """For each metric whose points are kept, how many seconds its rules look back at most."""
+    """For each metric whose points are kept, how many seconds its rules look back at most; 0: for the last one."""
     reaches: dict[str, float] = {}
     for rule in rules:
         metric = rule.metric_name
         if metric is not None and (metric not in BUILT_IN or metric in _LEVELS):
-            reaches[metric] = max(rule.window_s, reaches.get(metric, 0.0))
+            looks_back = _is_aggregated(rule) or rule.min_samples > 1
+            reaches[metric] = max(rule.window_s if looks_back else 0.0, reaches.get(metric, 0.0))
     return reaches
 
 
@@ -239,6 +241,16 @@ def _found(
             yield sample
 
 
+def _is_bounded(rule: Rule) -> bool:
+    """Whether the longest duration tells that a series does not violate a rule, before any quantile is reckoned."""
+    return rule.metric_name == "response_time" and rule.comparison in _UPWARD
+
+
+def _may_violate(rule: Rule, summary: Summary) -> bool:
+    share = 1.0 - quantile_of(rule.aggregation or "p95") - _QUANTILE_SLACK
+    return summary.may_last(rule.threshold / 1e3, share)
+
+
 def _age_sample(rule: Rule, worker: str, age: float) -> Sample:
     detail = partial(_detail, rule, f"no heartbeat of worker {worker} for", age, ".1f", " s")
     return Sample((("worker", worker),), age, detail=detail)
@@ -246,12 +258,6 @@ def _age_sample(rule: Rule, worker: str, age: float) -> Sample:
 
 def _is_aggregated(rule: Rule) -> bool:
     return rule.aggregation not in (None, "last")
-
-
-def _value_of(rule: Rule, series: PointSeries, now: float) -> float | None:
-    if rule.aggregation is None or not _is_aggregated(rule):
-        return series.last(rule.staleness_s, now)
-    return series.aggregated(rule.aggregation, rule.window_s, now)
 
 
 def _point_sample(rule: Rule, now: float, series: PointSeries, value: float | None) -> Sample:

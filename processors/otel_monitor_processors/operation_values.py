@@ -34,20 +34,22 @@ def _told(rule: Rule, summary: Summary, value: float) -> tuple[str, tuple[TraceR
 
 def operation_value(rule: Rule, summary: Summary) -> float:
     if rule.metric_name == "error_rate":
-        return summary.failed / summary.count
+        failed = summary.failed
+        return failed / summary.count if failed else 0.0
     if rule.metric_name == "throughput":
         return summary.count / rule.window_s
     aggregation = rule.aggregation or "p95"
+    longest_s = summary.longest_s
     if aggregation == "mean":
         seconds = summary.total_s / summary.count
-    elif aggregation in ("max", "last") or _harmless(rule, summary):
-        seconds = summary.longest_s
+    elif aggregation in ("max", "last") or _is_harmless(rule, longest_s):
+        seconds = longest_s
     else:
         seconds = summary.quantile_s(int(aggregation[1:]) / 100.0)
     return seconds * 1e3
 
 
-def _harmless(rule: Rule, summary: Summary) -> bool:
+def _is_harmless(rule: Rule, longest_s: float) -> bool:
     """Whether no quantile can violate the rule, as not even the longest duration does: then none is worked out."""
     limit = rule.threshold if rule.resolve_threshold is None else min(rule.threshold, rule.resolve_threshold)
-    return rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST) and summary.longest_s * 1e3 < limit
+    return rule.comparison in (Comparison.ABOVE, Comparison.AT_LEAST) and longest_s * 1e3 < limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from math import ceil, log
 from typing import Any
 
 _SKETCH_SCALE = 4
@@ -25,8 +26,9 @@ class LogSketch:
         self.buckets: dict[int, int] = {}
         self.count = 0
 
-    def add(self, value: float) -> None:
-        index = math.ceil(math.log(value if value > _SMALLEST else _SMALLEST) / _SKETCH_BASE_LN)
+    def append(self, value: float) -> None:
+        """Count a value; named as what adds one to a list or an array of values."""
+        index = ceil(log(value if value > _SMALLEST else _SMALLEST) / _SKETCH_BASE_LN)
         buckets = self.buckets
         buckets[index] = buckets.get(index, 0) + 1
         self.count += 1
@@ -58,6 +60,16 @@ class LogSketch:
             if seen > rank:
                 return 2.0 * math.exp(index * _SKETCH_BASE_LN) / (math.exp(_SKETCH_BASE_LN) + 1.0)
         return 0.0
+
+    def dump(self) -> list[tuple[int, int]]:
+        return sorted(self.buckets.items())
+
+    @classmethod
+    def load(cls, state: list[Any]) -> LogSketch:
+        sketch = cls()
+        sketch.buckets = {int(index): int(count) for index, count in state}
+        sketch.count = sum(sketch.buckets.values())
+        return sketch
 
 
 class Baseline:

@@ -58,6 +58,7 @@ _AGE = "orchestrator.heartbeat.age"
 _TELLING = frozenset((_ERRORS, _FAILURES, _INTERVAL, _AGE))
 _WORKER = "orchestrator.worker.id"
 _CONTENTION = ("otel_monitor.error.category", "contention")
+_CONTENDED = Category.CONTENTION
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 _MAX_TRACES = 5
 _MIN_EVENTS = 3
@@ -205,7 +206,7 @@ class CascadingFailures:
     def _link(self, link: Link) -> None:
         _, source, peer, ok, _, category, _, service = link
         edge = (service or source, peer)
-        if category is None or category is Category.CONTENTION:
+        if category is None or category is _CONTENDED:
             try:
                 self._well[edge] += 1
             except KeyError:

@@ -7,14 +7,13 @@ from collections import OrderedDict, deque
 from typing import Any, NamedTuple
 
 from otel_monitor_processors.observation import Assignment
+from otel_monitor_processors.patterns.cascading_failures.owners import Owners
 
 _MAX_TASKS = 20_000
 _MAX_OWNERS = 256
 _MAX_RECENT = 2_048
 _RECENT_S = 10.0
 """A death may become known so much later than its tasks are passed on."""
-_IN_HAND_S = 120.0
-"""Who was given a task longer ago has mostly done with it."""
 _SLACK_S = 1.0
 
 
@@ -31,24 +30,24 @@ class Handovers:
     """Keeps the owner of each task, and from whom among the dead it has been taken."""
 
     def __init__(self) -> None:
-        self.dropped = 0
-        self._owners: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._forgotten = 0
+        self._owners = Owners()
         self._recent: deque[_Taken] = deque(maxlen=_MAX_RECENT)
         self._suspects: OrderedDict[str, list[tuple[str, float]]] = OrderedDict()
         """Tasks that were taken from the dead: from whom, and when these died."""
+
+    @property
+    def dropped(self) -> int:
+        return self._forgotten + self._owners.dropped
 
     def assigned(self, assignment: Assignment, died_at: dict[str, float]) -> None:
         """A task has a new owner. If the one before has died, the task may be to blame."""
         task = assignment.task_id
         if task is None:
             return
-        owners, at = self._owners, assignment.at
-        before = owners.get(task)
-        owners[task] = (assignment.source, at)
+        at = assignment.at
+        before = self._owners.give(task, assignment.source, at)
         if before is None:
-            if len(owners) > _MAX_TASKS:
-                _, (_, given_at) = owners.popitem(last=False)
-                self.dropped += at - given_at <= _IN_HAND_S
             return
         worker, since = before
         dead_since = died_at.get(worker, 0.0)
@@ -68,7 +67,7 @@ class Handovers:
 
     def owner(self, task: str | None) -> tuple[str, float]:
         """Who has a task, and since when."""
-        return self._owners.get(task or "", ("", 0.0))
+        return self._owners.get(task or "") or ("", 0.0)
 
     def deaths(self, task: str | None, worker: str) -> list[float]:
         """When a worker has died with a task in its hands."""
@@ -84,7 +83,7 @@ class Handovers:
         self._suspects.move_to_end(task)
         if len(self._suspects) > _MAX_TASKS:
             self._suspects.popitem(last=False)
-            self.dropped += 1
+            self._forgotten += 1
 
     def culprit(self, workers: tuple[str, ...], died_at: dict[str, float]) -> tuple[str | None, int]:
         """The task that most of these had in their hands when they died, and how many deaths that explains."""
@@ -115,19 +114,20 @@ class Handovers:
         self._owners.clear()
         self._recent.clear()
         self._suspects.clear()
-        self.dropped = 0
+        self._forgotten = 0
 
     def dump(self) -> dict[str, Any]:
         return {
             "dropped": self.dropped,
-            "owners": [[task, *owner] for task, owner in self._owners.items()],
+            "owners": [list(owned) for owned in self._owners],
             "recent": [list(taken) for taken in self._recent],
             "suspects": [[task, [list(owner) for owner in owners]] for task, owners in self._suspects.items()],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.reset()
-        self.dropped = state["dropped"]
-        self._owners.update((task, (worker, at)) for task, worker, at in state["owners"])
+        self._forgotten = state["dropped"]
+        for task, worker, at in state["owners"]:
+            self._owners.give(task, worker, at)
         self._recent.extend(_Taken(*taken) for taken in state["recent"])
         self._suspects.update((task, [(name, at) for name, at in owners]) for task, owners in state["suspects"])

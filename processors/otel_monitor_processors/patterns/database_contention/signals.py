@@ -45,6 +45,9 @@ class Way(StrEnum):
 
 _BY_TIME = frozenset((Way.HEARTBEATS, Way.COUNTERS, Way.LOGS))
 _SLOW = frozenset((Way.SPANS_SLOW, Way.COUNTS_SLOW))
+_CONTENTION = Category.CONTENTION
+_DATABASE_SPANS, _OPERATION_SPANS, _SPANS_SLOW = Way.DATABASE_SPANS, Way.OPERATION_SPANS, Way.SPANS_SLOW
+"""Python 3.11 looks members of enums up slowly."""
 
 
 class Strength(NamedTuple):
@@ -110,17 +113,17 @@ class ContentionSignals:
     def take_tally(self, tally: Tally) -> int:
         """Count a source's second; how often it was hit."""
         at, service = tally.at, tally.service
-        hits = tally.categories.get(Category.CONTENTION, 0)
-        way = Way.DATABASE_SPANS if tally.database else Way.OPERATION_SPANS
+        hits = tally.categories.get(_CONTENTION, 0)
+        way = _DATABASE_SPANS if tally.database else _OPERATION_SPANS
         worst = hits
         if tally.calls:
             self._add(at, service, way, tally.calls, hits)
         if tally.database:
-            leapt, slower, quick = self._tail(service, Way.SPANS_SLOW).split(tally.durations, learn=self.learning)
+            leapt, slower, quick = self._tail(service, _SPANS_SLOW).split(tally.durations, learn=self.learning)
             leapt = max(0, leapt - slower - tally.failed)  # who gave up is counted as that
-            self._add(at, service, Way.SPANS_SLOW, len(tally.durations), leapt, quick)
+            self._add(at, service, _SPANS_SLOW, len(tally.durations), leapt, quick)
             worst += leapt
-        missed = tally.unrated.get(Category.CONTENTION, 0)
+        missed = tally.unrated.get(_CONTENTION, 0)
         if missed:
             self._add(at, service, Way.HEARTBEATS, 0, min(missed, _MAX_AT_ONCE))
         return worst + missed

@@ -54,7 +54,7 @@ class Tail:
     def _learn(self, durations: Sequence[float]) -> None:
         past = self._past
         for duration_s in durations:
-            past.add(duration_s)
+            past.append(duration_s)
         self._since += len(durations)
         if self._since >= _REFRESH or (self.leap_s == float("inf") and past.count >= _MIN_PAST):
             self._since = 0
@@ -67,7 +67,7 @@ class Tail:
     def dump(self) -> list[Any]:
         known = self.leap_s != float("inf")
         return [
-            sorted(self._past.buckets.items()),
+            self._past.dump(),
             self._quick_s if known else None,
             self.leap_s if known else None,
             self._since,
@@ -77,8 +77,7 @@ class Tail:
     def load(cls, state: list[Any]) -> Tail:
         past, quick_s, leap_s, since = state
         tail = cls()
-        tail._past.buckets = {int(index): int(count) for index, count in past}
-        tail._past.count = sum(tail._past.buckets.values())
+        tail._past = LogSketch.load(past)
         if leap_s is not None:
             tail._quick_s, tail.leap_s = quick_s, leap_s
         tail._since = since

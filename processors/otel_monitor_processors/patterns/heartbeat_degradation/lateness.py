@@ -27,6 +27,7 @@ _FLEET_PRIOR = 40.0
 _MISSING_OF = 80.0
 _OWN_MEMORY = 800.0
 _FLEET_MEMORY = 40_000.0
+_NEVER = -math.inf
 
 
 class Habit:
@@ -105,7 +106,7 @@ class Lateness:
         self.evidence = 0.0
         self.peak = 0.0
         self.own = Habit(_OWN_MEMORY)
-        self._began = -math.inf
+        self._began = _NEVER
         self._least = 0.0
         self._gaps = 0
         self._longs = 0

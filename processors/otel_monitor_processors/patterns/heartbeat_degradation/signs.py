@@ -11,6 +11,7 @@ _FADES = 0.05
 _HOLE = 3.0
 _SHORTEST_HOLE_S = 3.0
 _NEVER = -1e18
+_NO_HOLE = (_NEVER, _NEVER)
 
 
 class Signs:
@@ -25,7 +26,7 @@ class Signs:
     def __init__(self) -> None:
         self.alive_at = _NEVER
         self.wanted_at = _NEVER
-        self.hole = (_NEVER, _NEVER)
+        self.hole = _NO_HOLE
         self._pace_s = 0.0
         self._count = 0
 

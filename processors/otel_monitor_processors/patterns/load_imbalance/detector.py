@@ -126,14 +126,15 @@ class LoadImbalance:
         self._workloads.assigned(assignment)
 
     def _link(self, link: Link) -> None:
-        service = self._presence.service_of(link.peer)
-        if service is None or service == link.service:
+        _, source, peer, ok, _, _, _, caller = link
+        service = self._presence.service_of(peer)
+        if service is None or service == caller:
             return
-        if link.ok:
-            self._workloads.sent(link, service)
+        if ok:
+            self._workloads.sent(source, peer, service)
         else:
-            self._presence.trouble(link.peer, link.at)
-            self._unrest.failed(link.peer, link.at)
+            self._presence.trouble(peer, link.at)
+            self._unrest.failed(peer, link.at)
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
         source = heartbeat.source

@@ -12,6 +12,7 @@ _TROUBLED_S = 60.0
 _STALE_S = 300.0
 _MISSED = 3.0
 _SMOOTHING = 0.2
+_NEVER = -math.inf
 
 
 class _Source:
@@ -19,11 +20,11 @@ class _Source:
 
     def __init__(self) -> None:
         self.service = ""
-        self.seen = -math.inf
+        self.seen = _NEVER
         self.gap_s = 0.0
         self.gone = False
-        self.trouble = -math.inf
-        self.troubled_until = -math.inf
+        self.trouble = _NEVER
+        self.troubled_until = _NEVER
 
 
 class Presence:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from otel_monitor_processors.observation import Assignment, Link, OperationCount
+from otel_monitor_processors.observation import Assignment, OperationCount
 from otel_monitor_processors.patterns.load_imbalance.exported_counts import ExportedCounts
 from otel_monitor_processors.patterns.load_imbalance.part import There
 from otel_monitor_processors.patterns.load_imbalance.presence import Presence
@@ -45,7 +45,7 @@ class Workloads:
         self._exporters: OrderedDict[str, ExportedCounts] = OrderedDict()
         self._with_roles: set[str] = set()
         self._assigners: set[str] = set()
-        self._fresh: dict[Fleet, dict[str, float]] = {}
+        self._fresh: dict[tuple[str, str], dict[str, float]] = {}
 
     @property
     def dropped(self) -> int:
@@ -61,7 +61,7 @@ class Workloads:
         calls = self._work_among(service, tally.work)
         if calls:
             self._presence.works_for(tally.source, service)
-            self._count(Fleet(CALLS, service), tally.source, calls)
+            self._count(CALLS, service, tally.source, calls)
 
     def _work_among(self, service: str, work: Mapping[str, list[float]]) -> float:
         if service in self._with_roles:
@@ -106,30 +106,30 @@ class Workloads:
         if assignment.observer not in self._assigners and len(self._assigners) < _MAX_FLEETS:
             self._assigners.add(assignment.observer)
         service = self._presence.service_of(assignment.source) or ""
-        self._count(Fleet(ASSIGNED, service), assignment.source, 1.0)
+        self._count(ASSIGNED, service, assignment.source, 1.0)
 
-    def sent(self, link: Link, service: str) -> None:
+    def sent(self, source: str, worker: str, service: str) -> None:
         """A worker of a service was sent a request, unless that is the same as an assignment."""
-        if link.source not in self._assigners:
-            self._count(Fleet(SENT, service), link.peer, 1.0)
+        if source not in self._assigners:
+            self._count(SENT, service, worker, 1.0)
 
     def changed(self, name: str, at: float) -> None:
         """A worker has come or gone."""
         for work in self._works.values():
             work.changed(name, at)
 
-    def _count(self, fleet: Fleet, worker: str, calls: float) -> None:
+    def _count(self, kind: str, service: str, worker: str, calls: float) -> None:
         """Remember it until the second is over: within it, nothing depends on the order."""
-        counts = self._fresh.get(fleet)
+        counts = self._fresh.get((kind, service))
         if counts is None:
-            counts = self._fresh[fleet] = {}
+            counts = self._fresh[kind, service] = {}
         counts[worker] = counts.get(worker, 0.0) + calls
 
     def take_in(self, now: float) -> None:
         """The second is over."""
         if self._fresh:
-            for fleet, counts in self._fresh.items():
-                self._work(fleet).add(now, counts)
+            for (kind, service), counts in self._fresh.items():
+                self._work(Fleet(kind, service)).add(now, counts)
             self._fresh.clear()
 
     def _work(self, fleet: Fleet) -> Work:
@@ -204,7 +204,7 @@ class Workloads:
         self._exports = {service: ExportedCounts.load(exports) for service, exports in state["exports"]}
         self._exporters = OrderedDict((source, self._exports[service]) for source, service in state["exporters"])
         self._with_roles, self._assigners = set(state["roles"]), set(state["assigners"])
-        self._fresh = {Fleet(*fleet): dict(counts) for fleet, counts in state["fresh"]}
+        self._fresh = {(kind, service): dict(counts) for (kind, service), counts in state["fresh"]}
 
 
 @lru_cache(maxsize=1024)

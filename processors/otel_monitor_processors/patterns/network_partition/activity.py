@@ -10,6 +10,7 @@ from otel_monitor_processors.observation import ORCHESTRATOR_PEER
 
 _KEPT_S = 64
 _MAX_MEMBERS = 10_000
+_NEVER = -math.inf
 
 
 class Member:
@@ -26,10 +27,10 @@ class Member:
         self._bits = 0
         self.first = math.inf
         self.service = ""
-        self.exported = -math.inf
+        self.exported = _NEVER
         """When its own metrics came last."""
-        self.heard = -math.inf
-        self.given_up = -math.inf
+        self.heard = _NEVER
+        self.given_up = _NEVER
         """When its observer gave it up as lost."""
         self.observer = ""
         self.worker = False

@@ -53,6 +53,7 @@ _MAX_TRACES = 5
 _PROCESS = "process"
 _ERRORS = "orchestrator.errors"
 _CATEGORY = "otel_monitor.error.category"
+_OK = Outcome.OK
 _UNREACHED = (Category.NETWORK, Category.TIMEOUT, Category.WORKER_LOST)
 
 
@@ -97,24 +98,24 @@ class NetworkPartition:
         }
 
     def _link(self, link: Link) -> None:
-        began = link.at - link.duration_s
-        if link.ok:
-            self._links.work(link.source, link.peer, began)
+        at, source, peer, ok, duration_s, _, trace, service = link
+        if ok:
+            self._links.work(source, peer, at - duration_s)
         else:
-            self._links.fail(link.source, link.peer, began, link.at, 1, link.trace)
-            self._fleet.alive(link.source, link.at, link.service)
-            if link.peer == ORCHESTRATOR_PEER:
-                self._fleet.member(link.source).worker = True
+            self._links.fail(source, peer, at - duration_s, at, 1, trace)
+            self._fleet.alive(source, at, service)
+            if peer == ORCHESTRATOR_PEER:
+                self._fleet.member(source).worker = True
 
     def _database(self, operation: DatabaseOperation) -> None:
         began = operation.at - operation.duration_s
-        if operation.outcome is Outcome.OK:
+        if operation.outcome is _OK:
             self._links.work(operation.source, operation.system, began)
         elif operation.category is Category.NETWORK:
             self._links.fail(operation.source, operation.system, began, operation.at, 1, operation.trace)
 
     def _operation(self, operation: Operation) -> None:
-        if operation.task_id is not None and operation.name == _PROCESS:
+        if operation.name == _PROCESS and operation.task_id is not None:
             self._duplicates.done(operation.task_id, operation.source, operation.at)
 
     def _tally(self, tally: Tally) -> None:

@@ -17,6 +17,7 @@ _APART_S = 3.0
 _AT_ONCE_S = 0.3
 _RECENT = 8
 _MOST = 5.0
+_NEVER = -math.inf
 Pair = tuple[str, str]
 
 
@@ -32,29 +33,17 @@ class Edge:
     def __init__(self) -> None:
         self.ok = 0
         self.failed = 0
-        self.last_ok = -math.inf
+        self.last_ok = _NEVER
         self.run = 0
         self.quick = 0
         """How many of the run failed at once: somebody refused them, or there is no way at all."""
-        self.recent: list[float] = []
+        self.recent: tuple[float, ...] = ()
         """When the run's last eight calls began."""
         self.first = 0.0
-        self.last = -math.inf
-        self.ended = -math.inf
+        self.last = _NEVER
+        self.ended = _NEVER
         self.trace: TraceRef | None = None
         """Of the last failure."""
-
-    def work(self, began: float) -> bool:
-        """A call has got through; whether that ends a run of failures."""
-        if self.ok >= _MEMORY:
-            self.ok //= 2
-            self.failed //= 2
-        self.ok += 1
-        self.last_ok = max(self.last_ok, began)
-        if not self.run or began < self.last:
-            return False
-        self.give_up()
-        return True
 
     def fail(self, began: float, ended: float, calls: int, trace: TraceRef | None) -> bool:
         """So many calls have failed; whether the pair does not work since then, as far as one knows."""
@@ -66,18 +55,23 @@ class Edge:
         self.run += calls
         if ended - began < _AT_ONCE_S:
             self.quick += calls
-        self.recent = [*self.recent, *([began] * min(calls, _RECENT))][-_RECENT:]
+        self.recent = (*self.recent, *([began] * min(calls, _RECENT)))[-_RECENT:]
         self.first = min(self.first, began)
         self.last = max(self.last, began)
         self.ended = max(self.ended, ended)
         self.trace = trace or self.trace
         return True
 
+    def fade(self) -> None:
+        """The past weighs half from now on."""
+        self.ok //= 2
+        self.failed //= 2
+
     def give_up(self) -> None:
         """The run is over: it belongs to the past."""
         self.failed += self.run
         self.run = self.quick = 0
-        self.recent = []
+        self.recent = ()
 
     @property
     def rated(self) -> bool:
@@ -101,7 +95,7 @@ class Edge:
         return (self.last - self.first) / (self.run - 1) if self.run > 1 else 0.0
 
     def dump(self) -> list[Any]:
-        last_ok = self.last_ok if self.last_ok > -math.inf else None
+        last_ok = self.last_ok if self.last_ok > _NEVER else None
         run = [self.first, self.last, self.ended, self.quick, self.recent] if self.run else None
         return [self.ok, self.failed, last_ok, self.run, run, list(self.trace) if self.trace else None]
 
@@ -112,7 +106,8 @@ class Edge:
         if last_ok is not None:
             edge.last_ok = last_ok
         if run is not None:
-            edge.first, edge.last, edge.ended, edge.quick, edge.recent = run
+            edge.first, edge.last, edge.ended, edge.quick, recent = run
+            edge.recent = tuple(recent)
         edge.trace = TraceRef(*trace) if trace else None
         return edge
 
@@ -133,7 +128,13 @@ class Links:
         edge = self._edges.get(pair)
         if edge is None:
             edge = self._new(pair)
-        if edge.work(began):
+        if edge.ok >= _MEMORY:
+            edge.fade()
+        edge.ok += 1
+        if began > edge.last_ok:
+            edge.last_ok = began
+        if edge.run and began >= edge.last:
+            edge.give_up()
             del self._failing[pair]
 
     def fail(

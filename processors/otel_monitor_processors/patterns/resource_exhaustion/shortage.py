@@ -19,6 +19,8 @@ _FADE_EVENTS = 50_000.0
 _PRIOR_EVENTS = 200.0
 _FLOOR = 0.005
 _MIN_HITS = 3
+_RESOURCE = Category.RESOURCE
+"""Python 3.11 looks members of enums up slowly."""
 
 
 class Shortage:
@@ -53,7 +55,7 @@ class Shortages:
 
     def take(self, tally: Tally) -> int:
         """The operations of a source within a second; how many sources were let go for it."""
-        hits = tally.categories.get(Category.RESOURCE, 0)
+        hits = tally.categories.get(_RESOURCE, 0)
         shortage, dropped = self._add((tally.source, False), tally.at, tally.calls, hits)
         if hits and shortage is not None:
             shortage.traces = (*tally.traces.get(Category.RESOURCE, ()), *shortage.traces)[:_MAX_TRACES]
