@@ -201,11 +201,11 @@ class Engine:
 
     def _take(self, observations: Iterable[Observation], transitions: list[Transition]) -> None:
         """The hot loop. Whoever takes in an observation and returns True asks for a judgement at once."""
-        routes, slow_s, never = self._routes, self.slow_s, math.inf
+        routes, slow_s, inf = self._routes, self.slow_s, math.inf
         for observation in observations:
             kind, at = type(observation), observation.at
             duration_s = observation.duration_s if kind in _LASTING else 0.0  # type: ignore[union-attr]  # all of these have it
-            if not (-never < at < never and 0.0 <= duration_s < never):  # false for NaN as well
+            if not (-inf < at < inf and 0.0 <= duration_s < inf):  # false for NaN as well
                 self._malformed += 1
                 continue
             if at >= self._next:

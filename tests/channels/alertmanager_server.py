@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from tests.servers import HOST, Server
@@ -58,3 +60,15 @@ class Alertmanager(Server):
         with urllib.request.urlopen(f"{self.url}/api/v2/alerts?active=true", timeout=5) as answer:
             alerts: list[Any] = json.loads(answer.read())
         return alerts
+
+
+@contextmanager
+def alertmanager_telling(webhook: str) -> Iterator[Alertmanager]:
+    """One that runs for as long as the block."""
+    Alertmanager.require()
+    server = Alertmanager(webhook)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.remove()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.channels.alertmanager_server import Alertmanager
+from tests.channels.alertmanager_server import Alertmanager, alertmanager_telling
 from tests.channels.http_peer import Peer, http_peer
 
 
@@ -55,8 +55,5 @@ def told() -> Iterator[Peer]:
 
 @pytest.fixture(scope="module")
 def alertmanager(told: Peer) -> Iterator[Alertmanager]:
-    Alertmanager.require()
-    server = Alertmanager(told.url)
-    server.start()
-    yield server
-    server.remove()
+    with alertmanager_telling(told.url) as server:
+        yield server

@@ -12,7 +12,7 @@ import pytest
 from otel_monitor.cli import main
 from otel_monitor.settings_channels import TYPES
 from otel_monitor_processors.alerts.alert import Alert
-from tests.channels.alertmanager_server import Alertmanager
+from tests.channels.alertmanager_server import Alertmanager, alertmanager_telling
 from tests.channels.http_peer import Peer, answer, http_peer
 from tests.channels.smtp_sink import Sink, smtp_sink
 from tests.ports import free_port
@@ -30,11 +30,8 @@ def sink() -> Iterator[Sink]:
 
 @pytest.fixture
 def alertmanager(peer: Peer) -> Iterator[Alertmanager]:
-    Alertmanager.require()
-    server = Alertmanager(peer.url)
-    server.start()
-    yield server
-    server.remove()
+    with alertmanager_telling(peer.url) as server:
+        yield server
 
 
 class Trials:

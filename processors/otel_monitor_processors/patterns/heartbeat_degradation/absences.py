@@ -155,16 +155,22 @@ class Absences:
             known[name] = deaf
         return deaf
 
-    def is_in_doubt(self, rhythm: Rhythm, now: float) -> bool:
-        """Whether a worker was given up while its orchestrator heard nobody at all: that one may be what is ill."""
-        lost_at, usual = rhythm.lost_at, rhythm.usual
+    def in_doubt(self, now: float) -> set[str]:
+        """Workers that were given up while their orchestrator heard nobody at all: that one may be what is ill."""
+        deaf: dict[str, bool] = {}
+        return {worker for worker, rhythm in self._roster.lost.items() if self._is_in_doubt(rhythm, now, deaf)}
+
+    def _is_in_doubt(self, rhythm: Rhythm, now: float, deaf: dict[str, bool]) -> bool:
+        lost_at, usual, name = rhythm.lost_at, rhythm.usual, rhythm.observer
         if lost_at is None or rhythm.lost_reason != GIVEN_UP or now - lost_at > max(_DOUBT_S, _DOUBT * usual):
             return False
-        observer = self._roster.observers.find(rhythm.observer)
-        hears_again = observer is not None and lost_at < observer.deaf_to
-        if observer is not None and hears_again and now - observer.deaf_to < _BACK_WITHIN * (usual or _UNKNOWN_USUAL_S):
-            return True
-        return hears_nobody(rhythm.observer, now, self._roster.workers.values())
+        observer = self._roster.observers.find(name)
+        again_at = observer.deaf_to if observer is not None else -math.inf
+        if lost_at < again_at:  # it hears again, and this one has had no time yet to be heard
+            return now - again_at < _BACK_WITHIN * (usual or _UNKNOWN_USUAL_S)
+        if name not in deaf:
+            deaf[name] = hears_nobody(name, now, self._roster.workers.values())
+        return deaf[name]
 
     def kind(self, rhythm: Rhythm, now: float) -> str:
         """What sort of evidence there is for the loss of a worker.

@@ -193,10 +193,11 @@ class HeartbeatDegradation:
 
     def _lost(self, now: float) -> Iterator[Finding]:
         judged: dict[str, tuple[float, str]] = {}
+        in_doubt = self._absences.in_doubt(now)
         for worker, rhythm in self._roster.lost.items():
             kind = self._absences.kind(rhythm, now)
             confidence = interpolate(KNOTS[kind], rhythm.silence)
-            if now - rhythm.doubted_at < _SETTLE_S or self._absences.is_in_doubt(rhythm, now):
+            if now - rhythm.doubted_at < _SETTLE_S or worker in in_doubt:
                 confidence = min(_UNSETTLED, confidence)
             rhythm.told |= confidence >= _OPEN_AT
             judged[worker] = confidence, kind
