@@ -285,6 +285,20 @@ def test_heartbeats_that_only_metrics_tell_of_have_stopped_when_the_age_of_the_l
     assert [(v.scope, v.sources) for v in verdicts if v.scope == "lost"] == [("lost", ("w2",))]
 
 
+@pytest.mark.parametrize("apart_s", [0.25, 0.9])
+def test_a_worker_is_lost_when_it_is_given_up_between_rare_exports_of_frequent_heartbeats(apart_s: float) -> None:
+    fleet = Fleet(0)
+    workers = [f"w{index}" for index in range(4)]
+    for export in range(30):
+        metrics(fleet, START + export, dict.fromkeys(workers, 0.25), dict.fromkeys(workers, 0.1))
+    verdicts = fleet.feed(Membership(START + 29.0 + apart_s, "w3", "orchestrator", Change.LOST))
+    for export in range(30, 40):
+        metrics_of = dict.fromkeys(workers[:3], 0.25), dict.fromkeys(workers[:3], 0.1)
+        verdicts += metrics(fleet, START + export, *metrics_of)
+        verdicts += verdicts_of(fleet.engine.advance(START + export + apart_s))
+    assert [(v.scope, v.sources) for v in verdicts if v.scope == "lost"] == [("lost", ("w3",))]
+
+
 def test_long_gaps_are_not_learned_before_it_is_clear_that_nothing_is_wrong() -> None:
     fleet = Fleet(0)
     verdicts: list[Verdict] = []

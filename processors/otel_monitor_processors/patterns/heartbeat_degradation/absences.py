@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_monitor_processors.patterns.deadlines import Deadlines
 from otel_monitor_processors.patterns.heartbeat_degradation.heartbeats import GIVEN_UP, SILENT, Fleet, Rhythm
-from otel_monitor_processors.patterns.heartbeat_degradation.observers import hears_nobody, is_failing, thinned, was_deaf
+from otel_monitor_processors.patterns.heartbeat_degradation.observers import is_failing, thinned, was_deaf
 from otel_monitor_processors.patterns.heartbeat_degradation.pace import BEATS
 from otel_monitor_processors.patterns.heartbeat_degradation.roster import HeartbeatRoster
 from otel_monitor_processors.patterns.heartbeat_degradation.silences import Silences
@@ -169,7 +169,7 @@ class Absences:
         if lost_at < again_at:  # it hears again, and this one has had no time yet to be heard
             return now - again_at < _BACK_WITHIN * (usual or _UNKNOWN_USUAL_S)
         if name not in deaf:
-            deaf[name] = hears_nobody(name, now, self._roster.workers.values())
+            deaf[name] = is_failing(name, now, self._roster.workers.values(), with_lost=True)
         return deaf[name]
 
     def kind(self, rhythm: Rhythm, now: float) -> str:

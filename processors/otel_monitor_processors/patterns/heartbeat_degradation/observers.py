@@ -108,29 +108,19 @@ def was_deaf(name: str, start: float, end: float, workers: Iterable[Rhythm]) -> 
     return False
 
 
-def is_failing(name: str, now: float, workers: Iterable[Rhythm]) -> bool:
-    """Whether a receiver misses the heartbeats of so many workers that they are not the reason."""
-    return _are_mostly_overdue(
-        (now - rhythm.last, rhythm.beats.usual)
-        for rhythm in workers
-        if rhythm.observer == name and rhythm.left_at is None and rhythm.lost_at is None
-    )
+def is_failing(name: str, now: float, workers: Iterable[Rhythm], *, with_lost: bool = False) -> bool:
+    """Whether a receiver misses the heartbeats of so many workers that they are not the reason.
 
-
-def hears_nobody(name: str, now: float, workers: Iterable[Rhythm]) -> bool:
-    """Whether hardly any of its workers is heard, by any account, those included that it has given up."""
-    return _are_mostly_overdue(
-        (now - rhythm.heard, rhythm.usual) for rhythm in workers if rhythm.observer == name and rhythm.left_at is None
-    )
-
-
-def _are_mostly_overdue(silences: Iterable[tuple[float, float]]) -> bool:
-    """Of workers that have been silent for so long, and of what is usual for them; 0 where that is not known."""
+    Those that are lost count only if asked for. Metrics come too seldom to tell whom it hears at the moment.
+    """
     known = overdue = 0
-    for silent_s, usual_s in silences:
-        if usual_s > 0.0:
+    for rhythm in workers:
+        usual = rhythm.beats.usual
+        if rhythm.observer != name or rhythm.left_at is not None or usual <= 0.0:
+            continue
+        if with_lost or rhythm.lost_at is None:
             known += 1
-            overdue += silent_s > _OVERDUE * usual_s
+            overdue += now - rhythm.last > _OVERDUE * usual
     return overdue >= max(_MIN_DUE, _OVERDUE_SHARE * known)
 
 
