@@ -69,14 +69,15 @@ CASES = (
         "skew", 32, "load_imbalance", "w1",
         never="cascading_failures network_partition database_contention", rules="uneven_load",
     ),
-    case("jitter", 30, "heartbeat_degradation", "w3", "w4", never="cascading_failures database_contention"),
+    # A machine that is busy with other tests disturbs every rhythm: it takes more time to tell.
+    case("jitter", 48, "heartbeat_degradation", "w3", "w4", never="cascading_failures database_contention"),
     case("cascade", 36, "cascading_failures", root="s24", never="network_partition database_contention"),
     case(
         "cpu", 36, "heartbeat_degradation", "w2",
         never="cascading_failures network_partition database_contention", rules="blocked_event_loop",
     ),
     case(
-        "oom", 32, "resource_exhaustion", "w2",
+        "oom", 38, "resource_exhaustion", "w2",
         never="cascading_failures network_partition database_contention",
         before="heartbeat_degradation", rules="memory_runs_out",
     ),
@@ -86,13 +87,11 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=[case.fault for case in CASES])
 def test_a_fault_ends_in_the_right_verdict(case: Case, processes: Processes) -> None:
     run, document = played(case.fault, case.seconds, processes)
-    if not recognised(case, document):  # a machine that is busy disturbs every rhythm: it takes more of them to tell
-        run, document = played(case.fault, 2 * case.seconds, processes)
     assert document["fault"] == case.fault
     assert document["expected"] == case.pattern
     verdicts = of_the_whole_system(document)
     after = [verdict for verdict in verdicts if verdict["delay_s"] >= 0]
-    right = recognised(case, document)
+    right = [verdict for verdict in after if verdict["pattern"] in case.patterns and verdict["state"] != "closed"]
     assert right, run
     if case.sources is not None:
         named: set[str] = set().union(*(verdict["sources"] for verdict in (right[:1] if case.spreads else right)))
@@ -122,15 +121,6 @@ def test_a_healthy_fleet_has_neither_verdict_nor_alert_and_a_kept_one_says_where
     assert (directory / "fleet.db").exists()
     assert "registered as w1" in (directory / "w1.log").read_text()
     assert "alert_rules" in json.loads((directory / "otel-monitor.json").read_text())
-
-
-def recognised(case: Case, document: Json) -> list[Json]:
-    """What was rightly said of the whole system since the fault began, and was still so at the end."""
-    return [
-        verdict
-        for verdict in of_the_whole_system(document)
-        if verdict["delay_s"] >= 0 and verdict["pattern"] in case.patterns and verdict["state"] != "closed"
-    ]
 
 
 def of_the_whole_system(document: Json) -> list[Json]:
